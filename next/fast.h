@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* next/fast.h - the inlined hit paths of malloc and free
+ *
+ * malloc: thread -> heap -> slot of the class -> page -> word of bits -> lowest bit. There is one reason
+ * to leave: no bit is set. That one reason stands for all of these, and the slow path tells them apart:
+ *   - the word, or the whole page, has no free block left
+ *   - the slot holds the empty page: no page yet, the class is routed elsewhere, or it is watched
+ *   - the thread has no heap yet (its heap is the empty heap)
+ *   - the size is 0, too large for a page, or not a size at all
+ *
+ * free: address -> kind of its slot -> segment -> page -> is it mine -> number -> bit. Reasons to leave:
+ *   - not a slot of ordinary segments: a stranger, legacy, a huge block
+ *   - the page is not this thread's, or is full, or has remote frees pending, or there is no page
+ *   - the address is no block's first byte, or the block is free already: misuse
+ *   - this was the last block of a page that nobody allocates from: it may go back
+ */
+#ifndef NEXT_FAST_H
+#define NEXT_FAST_H
+
+#include "next/types.h"
+
+INLINE void *next_malloc_fast(size_t bytes)
+{
+	size_t unit = (bytes - 1) >> 4, bin = unit; /* 0 bytes become far too large */
+	if (unlikely(unit >= 16)) {
+		if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
+			return NULL;
+		bin = bin_of_large_unit(unit);
+	}
+	struct next_heap *heap = next_heap_self;
+	/* relaxed: the page was put there by this thread, or is the read-only empty page */
+	struct next_page *page = load_relaxed(&heap->slot[bin]);
+	_Atomic uint64_t *current = page->current;
+	uint64_t word = load_relaxed(current); /* written by this thread alone */
+	if (unlikely(word == 0))
+		return NULL;
+	store_relaxed(current, word & (word - 1));
+	void *block = page->current_start + lowest_bit(word) * page->block_bytes;
+	if (!block)
+		__builtin_unreachable(); /* so that the caller need not ask again */
+	return block;
+}
+
+/* True if the free is done; false if next_free_slow() or another pool has to look at it. */
+INLINE bool next_free_fast(void *p)
+{
+	if (unlikely(map_kind_of(p) != MAP_NEXT))
+		return false;
+	struct next_page *page = page_of(p);
+	/* relaxed: this thread's own page, or not; nothing is read through it */
+	if (unlikely(load_relaxed(&page->owner) != (uintptr_t)next_heap_self))
+		return false;
+	size_t number;
+	if (unlikely(!block_number(page, p, &number)))
+		return false;
+	_Atomic uint64_t *bits = &page->bits[number / 64];
+	uint64_t word = load_relaxed(bits);
+	if (unlikely((word >> (number % 64)) & 1))
+		return false;
+	uint32_t left = load_relaxed(&page->countdown) - 1;
+	if (unlikely(left == 0))
+		return false;
+	store_relaxed(&page->countdown, left);
+	store_relaxed(bits, word | (uint64_t)1 << (number % 64));
+	return true;
+}
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* next/free.c - frees that the fast path leaves; see free.h */
+#include "next/free.h"
+
+#include "next/heap.h"
+#include "next/page.h"
+#include "next/queue.h"
+#include "next/segment.h"
+#include "shim/base/check.h"
+
+static struct next_page *page_of_block(const void *block, size_t *number)
+{
+	struct next_page *page = page_of(block);
+	if (unlikely(page_owner(page) == OWNER_NONE))
+		fatal_misuse("free of an address in no page", block,
+			     "freed twice, or never allocated");
+	if (unlikely((uintptr_t)block & 15))
+		fatal_misuse("free of a misaligned pointer", block, "not a block of this allocator");
+	if (unlikely(!block_number(page, block, number)))
+		fatal_misuse("free of an address that is not a block's first byte", block,
+			     "interior pointer");
+	return page;
+}
+
+struct next_page *page_of_live_block(const void *block, size_t *number)
+{
+	struct next_page *page = page_of_block(block, number);
+	uint64_t bit = (uint64_t)1 << (*number % 64);
+	if (unlikely((load_relaxed(&page->bits[*number / 64]) |
+		      load_relaxed(&page->remote[*number / 64])) &
+		     bit))
+		fatal_misuse("use of a block that is free", block, "freed before");
+	return page;
+}
+
+static void free_remote(struct next_page *page, size_t number, void *block)
+{
+	uintptr_t owner;
+	if (page_free_remote(page, number, block, &owner) == PAGE_REMOTE_PUSH)
+		heap_ready_push((struct next_heap *)owner, page);
+}
+
+/* The page has one owner, this thread's heap, and no flag: the fast path's reasons that are left are a
+ * second free and a countdown that ends. */
+static void free_own(struct next_heap *heap, struct next_page *page, size_t number, void *block)
+{
+	page_free_block(page, number, block);
+	uint32_t left = load_relaxed(&page->countdown) - 1;
+	if (page->in_slot) {
+		/* The endless count ended: four thousand million frees without a refill. */
+		store_relaxed(&page->countdown, left ? left : COUNTDOWN_ENDLESS - 1);
+		return;
+	}
+	store_relaxed(&page->countdown, left);
+	if (left == 0)
+		heap_page_quiet(heap, page);
+}
+
+void free_in_segment(void *block)
+{
+	size_t number;
+	struct next_page *page = page_of_block(block, &number);
+	struct next_heap *heap = next_heap_self;
+	uintptr_t mine = (uintptr_t)heap;
+	/* seq_cst: an owner that sees REMOTE merges what it announces; pairs with page_free_remote() */
+	uintptr_t owner = load_seq_cst(&page->owner);
+
+	if ((owner & ~OWNER_FLAGS) == OWNER_SPAN) {
+		/* One block: its bit in remote[] is the only word, and whoever sets it gives it back.
+		 * acq_rel: a second free finds it, in whatever thread. */
+		if (fetch_or_acq_rel(&page->remote[0], 1))
+			page_fatal_double_free(block);
+		segment_release(page);
+	} else if (owner == mine) {
+		free_own(heap, page, number, block);
+	} else if (owner == (mine | OWNER_FULL) && cas_seq_cst(&page->owner, &owner, mine)) {
+		/* Claimed before any other thread: nobody pushes it on the ready stack now. */
+		page_free_block(page, number, block);
+		heap_settle(heap, page);
+	} else if (owner == (mine | OWNER_REMOTE)) {
+		uint32_t merged = page_merge(page, heap);
+		if (!page->in_slot)
+			store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
+		free_own(heap, page, number, block);
+	} else {
+		free_remote(page, number, block);
+	}
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* next/huge.h - blocks larger than a segment can hold: a mapping each
+ *
+ *      slot n-1                 slot n              slot n+1
+ *   ...............|  header  |-----------------|---------------......
+ *                   4 KiB      ^ the block begins at a multiple of 4 MiB
+ *
+ * The header lies at the end of the slot before, outside of what the address map calls ours, so any
+ * alignment up to the largest gives a block whose address is its own mask. The last slot may be shared
+ * with strangers, who are told apart by the block's end.
+ */
+#ifndef NEXT_HUGE_H
+#define NEXT_HUGE_H
+
+#include "shim/base/compiler.h"
+
+void huge_init(void); /* once, by one thread */
+
+/* alignment: a power of two, at most 4 MiB counts as 4 MiB. Zeroed. NULL if the system refuses. */
+MUST_USE void *huge_malloc(size_t bytes, size_t alignment);
+
+/* The address lies in a slot of a kind MAP_NEXT_HUGE...; false for a stranger, misuse does not return. */
+bool huge_free(void *block);
+MUST_USE size_t huge_usable_bytes(const void *block);
+
+/* As next_resize(). */
+MUST_USE void *huge_resize(void *block, size_t bytes);
+
+struct huge_counts {
+	size_t blocks, bytes;
+};
+void huge_read_counts(struct huge_counts *counts);
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* next/next.c - the calls of next.h, put together from heaps, spans and huge blocks
+ *
+ *   malloc(n) -+- n <= 256 KiB ---> slot's page -> heap_refill() (refill.c lists its six steps)
+ *              +- n <= 3,968 KiB -> a span: a run of slices that is one block
+ *              +- more -----------> a mapping of its own (huge.c)
+ *
+ *   free(p) ---+- slot of a segment -> page -+- mine, unflagged -> bits[], fast
+ *              |                             +- span ------------> slices back
+ *              |                             +- else ------------> remote[], or free.c
+ *              +- slot of a huge block -> unmap
+ */
+#include "next/next.h"
+
+#include "next/fast.h"
+#include "next/free.h"
+#include "next/heap.h"
+#include "next/huge.h"
+#include "next/page.h"
+#include "next/segment.h"
+
+#include <string.h>
+
+bool next_init(void)
+{
+	/* Everything goes back to the old side if the first heap cannot be had either: better now than at
+	 * the first malloc of every thread. */
+	if (!map_init())
+		return false;
+	segment_init();
+	heap_init();
+	huge_init();
+	return true;
+}
+
+static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
+{
+	size_t slices = align_up(bytes, SLICE_BYTES) >> SLICE_SHIFT;
+	size_t align_slices = alignment > SLICE_BYTES ? alignment >> SLICE_SHIFT : 1;
+	struct next_page *page = segment_claim_existing(slices, align_slices, zero);
+	if (!page) {
+		heap_reap(next_heap_self);
+		page = segment_claim(slices, align_slices, zero);
+	}
+	if (!page)
+		return NULL;
+	page_make_span(page, next_class_of(bytes));
+	return page->start;
+}
+
+static void *bin_malloc(size_t bytes)
+{
+	void *block = next_malloc_fast(bytes);
+	if (likely(block != NULL))
+		return block;
+	struct next_heap *heap = heap_of_thread();
+	return heap ? heap_refill(heap, next_class_of(bytes)) : NULL;
+}
+
+void *next_malloc(size_t bytes)
+{
+	bool zero;
+	if (likely(bytes <= NEXT_BIN_MAX_BYTES))
+		return bin_malloc(bytes + (bytes == 0));
+	if (bytes <= SPAN_MAX_BYTES)
+		return span_malloc(bytes, SLICE_BYTES, &zero);
+	return huge_malloc(bytes, MAP_SLOT_BYTES);
+}
+
+void *next_calloc(size_t bytes)
+{
+	bool zero = true;
+	void *block;
+	bytes += bytes == 0;
+	if (likely(bytes <= NEXT_BIN_MAX_BYTES)) {
+		block = bin_malloc(bytes);
+		if (!block)
+			return NULL;
+		/* A page that was cut from zeroed slices and got no block back yet gives zeroed blocks. */
+		struct next_page *page = page_of(block);
+		zero = page->zero && load_relaxed(&page->countdown) == COUNTDOWN_ENDLESS;
+	} else if (bytes <= SPAN_MAX_BYTES) {
+		block = span_malloc(bytes, SLICE_BYTES, &zero);
+	} else {
+		block = huge_malloc(bytes, MAP_SLOT_BYTES);
+	}
+	return block && !zero ? memset(block, 0, bytes) : block;
+}
+
+void *next_aligned(size_t alignment, size_t bytes)
+{
+	bool zero;
+	bytes += bytes == 0;
+	if (alignment <= NEXT_ALIGNMENT)
+		return next_malloc(bytes);
+	/* Pages end at a multiple of 64 KiB and blocks at their end: a block size that is a multiple of the
+	 * alignment makes every block aligned. */
+	if (alignment <= SLICE_BYTES && bytes <= NEXT_BIN_MAX_BYTES) {
+		for (unsigned bin = next_class_of(bytes); bin < NEXT_BINS; bin++)
+			if (next_class_bytes(bin) % alignment == 0)
+				return bin_malloc(next_class_bytes(bin));
+	}
+	/* A run of slices from the first multiple of the alignment behind the header. */
+	size_t first = alignment > HEADER_SLICES * SLICE_BYTES ? alignment :
+								 HEADER_SLICES * SLICE_BYTES;
+	if (first < SEGMENT_BYTES && bytes <= SEGMENT_BYTES - first)
+		return span_malloc(bytes, alignment, &zero);
+	return huge_malloc(bytes, alignment);
+}
+
+bool next_free(void *block)
+{
+	if (likely(next_free_fast(block)))
+		return true;
+	if (map_kind_of(block) != MAP_NEXT)
+		return huge_free(block);
+	free_in_segment(block);
+	return true;
+}
+
+size_t next_usable_bytes(const void *block)
+{
+	size_t number;
+	if (map_kind_of(block) != MAP_NEXT)
+		return huge_usable_bytes(block);
+	return page_of_live_block(block, &number)->block_bytes;
+}
+
+void *next_resize(void *block, size_t bytes)
+{
+	if (map_kind_of(block) != MAP_NEXT)
+		return bytes > SPAN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
+	size_t room = next_usable_bytes(block);
+	/* A block that shrinks to half or less moves to where it fits; the smallest have nowhere to go. */
+	return bytes <= room && (bytes > room / 2 || room <= 4 * NEXT_ALIGNMENT) ? block : NULL;
+}
+
+size_t next_trim(void)
+{
+	heap_reap(next_heap_self);
+	return segment_purge_all();
+}

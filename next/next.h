@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* next/next.h - what the layers above may ask of next
+ *
+ * Nothing here sets errno: a failure is NULL. Misuse (a free of what is no live block) ends in
+ * fatal_misuse(). Every call may be made by any thread at any time after next_init(), also from
+ * destructors of thread-local storage; none is async-signal safe.
+ */
+#ifndef NEXT_NEXT_H
+#define NEXT_NEXT_H
+
+#include "next/bin.h"
+#include "shim/base/atomic.h"
+#include "shim/base/compiler.h"
+
+#define NEXT_ALIGNMENT 16 /* of every block */
+
+struct next_heap;
+
+/* --- routing: the door ---------------------------------------------------------------------------
+ *
+ * A class of a heap is served by next iff heap->cohort < next_door[class]. 0 closes a class to every
+ * heap, NEXT_DOOR_OPEN opens it to every heap, a value between opens it to that share of the cohorts
+ * (they are spread evenly over 0 .. NEXT_COHORT_MAX). Asked in slow paths only.
+ */
+#define NEXT_DOOR_OPEN	UINT32_MAX
+#define NEXT_COHORT_MAX (UINT32_MAX - 1)
+extern HIDDEN _Atomic uint32_t next_door[NEXT_CLASSES]; /* [any thread] written by next_door_set alone */
+
+/* Sets a class's door, and when it closes for some heap, sweeps the class's slot of every heap: a
+ * malloc that starts after the return goes where the new value says. Flips are serialised inside. */
+void next_door_set(unsigned class, uint32_t value);
+
+/* --- life ---------------------------------------------------------------------------------------- */
+
+/* False if the address map or the first memory is refused; then nothing else may be called except
+ * next_door_set(), and every door stays shut. Once, by one thread. */
+MUST_USE bool next_init(void);
+
+/* Called when a thread's heap is made or adopted, so that the layer above can arrange for
+ * next_thread_exit(); set before next_init(). May itself allocate. */
+extern HIDDEN void (*next_on_thread_start)(void);
+
+/* Hands the calling thread's heap over to whoever comes next. The thread may allocate afterwards: it
+ * gets a heap again, and next_on_thread_start is called again. */
+void next_thread_exit(void);
+
+/* The child of a fork: the heaps of threads that are not here are never adopted. */
+void next_fork_child(void);
+
+/* One pointer a thread for the layer above, kept with the heap, NULL at first and again when the heap
+ * changes hands. NULL if no heap can be had. */
+MUST_USE void **next_thread_slot(void);
+
+/* True if the calling thread's heap sends this class to next; makes the heap if there is none yet. */
+MUST_USE bool next_admits(unsigned class);
+
+/* --- blocks -------------------------------------------------------------------------------------- */
+
+/* 0 <= bytes <= PTRDIFF_MAX; 0 gives a unique smallest block. Ignores the doors (the caller asked). */
+MUST_USE void *next_malloc(size_t bytes);
+MUST_USE void *next_calloc(size_t bytes); /* zeroed; the caller has multiplied */
+/* alignment: a power of two, any size. */
+MUST_USE void *next_aligned(size_t alignment, size_t bytes);
+
+/* The address lies in a MAP_NEXT or MAP_NEXT_HUGE slot. A stranger's address behind the end of a huge
+ * block's last slot gives false (and nothing happened); everything else that is no live block does
+ * not return. */
+bool next_free(void *block);
+/* 0 for such a stranger. */
+MUST_USE size_t next_usable_bytes(const void *block);
+
+/* The block with room for `bytes`, contents kept, possibly at another address (huge blocks move by
+ * mremap); NULL if the caller has to allocate, copy and free. Never for a stranger. */
+MUST_USE void *next_resize(void *block, size_t bytes);
+
+/* Gives resident free memory back to the kernel now. Returns the bytes given back. */
+size_t next_trim(void);
+
+struct next_stats {
+	size_t mapped_bytes;   /* address space of segments and huge blocks */
+	size_t live_bytes;     /* in blocks handed out, by block size */
+	size_t live_blocks;
+	size_t huge_blocks, huge_bytes; /* of these, in mappings of their own */
+	size_t resident_free_bytes; /* free slices that are not purged */
+	size_t purged_bytes;	    /* given back so far */
+	size_t segments, heaps;
+	size_t class_live_blocks[NEXT_CLASSES];
+};
+
+/* Walks everything; exact when no other thread allocates, else a moment's estimate. */
+void next_read_stats(struct next_stats *stats);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* next/page.c - one page: its blocks' bits and the word that says whose it is; see page.h */
+#include "next/page.h"
+
+#include "shim/base/check.h"
+
+/* A page holds at least this many blocks while it fits in PAGE_SLICES_MAX slices: with half a word of
+ * blocks a refill is rare beside the mallocs it serves. Memory that no block was cut from yet is not
+ * touched, so a large page costs address space only. */
+#define PAGE_BLOCKS_WANTED 32
+#define PAGE_SLICES_MAX	   16
+
+const struct next_page next_empty_page = {
+	.current = (_Atomic uint64_t *)(uintptr_t)&next_empty_page.bits[0],
+};
+
+size_t page_slices(unsigned bin)
+{
+	size_t wanted = next_class_bytes(bin) * PAGE_BLOCKS_WANTED;
+	size_t slices = align_up(wanted, SLICE_BYTES) >> SLICE_SHIFT;
+	return slices < PAGE_SLICES_MAX ? slices : PAGE_SLICES_MAX;
+}
+
+static void make(struct next_page *page, unsigned class, size_t block_bytes)
+{
+	size_t page_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
+	size_t count = page_bytes / block_bytes;
+	page->block_bytes = block_bytes;
+	page->start = slice_address(page) + (page_bytes - count * block_bytes);
+	page->magic = UINT64_MAX / block_bytes + 1;
+	page->block_count = (uint32_t)count;
+	page->current = &page->bits[0];
+	page->current_start = page->start;
+	page->in_slot = false;
+	page->queued = false;
+	page->zero = false;
+	store_relaxed(&page->bin, (uint8_t)class);
+	store_relaxed(&page->words, (uint32_t)((count + 63) / 64));
+}
+
+void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, bool zero)
+{
+	make(page, bin, next_class_bytes(bin));
+	page->zero = zero;
+	uint32_t words = load_relaxed(&page->words);
+	for (uint32_t w = 0; w < words; w++) {
+		store_relaxed(&page->bits[w], ~(uint64_t)0);
+		store_relaxed(&page->remote[w], 0);
+	}
+	if (page->block_count % 64)
+		store_relaxed(&page->bits[words - 1],
+			      ((uint64_t)1 << (page->block_count % 64)) - 1);
+	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
+	store_relaxed(&page->owner, (uintptr_t)heap);
+}
+
+void page_make_span(struct next_page *page, unsigned class)
+{
+	make(page, class, (size_t)load_relaxed(&page->slices) << SLICE_SHIFT);
+	store_relaxed(&page->bits[0], 0);
+	store_relaxed(&page->remote[0], 0);
+	store_relaxed(&page->owner, OWNER_SPAN);
+}
+
+bool page_advance(struct next_page *page)
+{
+	/* From the front: blocks in use stay together there, and memory behind them stays untouched. */
+	uint32_t words = load_relaxed(&page->words);
+	for (uint32_t w = 0; w < words; w++) {
+		if (load_relaxed(&page->bits[w])) {
+			page->current = &page->bits[w];
+			page->current_start = page->start + (size_t)w * 64 * page->block_bytes;
+			return true;
+		}
+	}
+	return false;
+}
+
+void *page_pop(struct next_page *page)
+{
+	uint64_t word = load_relaxed(page->current);
+	store_relaxed(page->current, word & (word - 1));
+	return page->current_start + lowest_bit(word) * page->block_bytes;
+}
+
+static void *block_at(const struct next_page *page, uint32_t word, uint64_t bits)
+{
+	size_t number = (size_t)word * 64 + (size_t)__builtin_ctzll(bits);
+	return page->start + number * page->block_bytes;
+}
+
+uint32_t page_merge(struct next_page *page, struct next_heap *heap)
+{
+	/* seq_cst, before the words are read: pairs with page_free_remote(), see page.h */
+	exchange_seq_cst(&page->owner, (uintptr_t)heap);
+	uint32_t merged = 0, words = load_relaxed(&page->words);
+	for (uint32_t w = 0; w < words; w++) {
+		if (!load_seq_cst(&page->remote[w]))
+			continue;
+		/* acquire: what the other threads did with their blocks comes before our reuse */
+		uint64_t freed = exchange_seq_cst(&page->remote[w], 0);
+		uint64_t bits = load_relaxed(&page->bits[w]);
+		if (unlikely(bits & freed))
+			page_fatal_double_free(block_at(page, w, bits & freed));
+		store_relaxed(&page->bits[w], bits | freed);
+		merged += (uint32_t)__builtin_popcountll(freed);
+	}
+	if (merged)
+		page->zero = false;
+	return merged;
+}
+
+bool page_mark_full(struct next_page *page, struct next_heap *heap)
+{
+	uintptr_t mine = (uintptr_t)heap;
+	page->zero = false;
+	/* seq_cst: pairs with page_free_remote(). A REMOTE that is there makes it fail; one that comes
+	 * later meets FULL. A bit in remote[] whose REMOTE is still to come is found by that thread. */
+	return cas_seq_cst(&page->owner, &mine, mine | OWNER_FULL);
+}
+
+uint32_t page_free_count(const struct next_page *page)
+{
+	uint32_t free = 0, words = load_relaxed(&page->words);
+	for (uint32_t w = 0; w < words; w++)
+		free += (uint32_t)__builtin_popcountll(load_relaxed(&page->bits[w]));
+	return free;
+}
+
+void page_free_block(struct next_page *page, size_t number, const void *block)
+{
+	uint64_t bits = load_relaxed(&page->bits[number / 64]);
+	uint64_t bit = (uint64_t)1 << (number % 64);
+	if (unlikely(bits & bit))
+		page_fatal_double_free(block);
+	store_relaxed(&page->bits[number / 64], bits | bit);
+}
+
+enum page_remote_result page_free_remote(struct next_page *page, size_t number, const void *block,
+					 uintptr_t *owner)
+{
+	uint64_t bit = (uint64_t)1 << (number % 64);
+	/* relaxed: the other free of this block, if there was one, happened before this one, or the
+	 * two race and the fetch_or finds it when both are remote */
+	if (unlikely(load_relaxed(&page->bits[number / 64]) & bit))
+		page_fatal_double_free(block);
+	/* seq_cst, before owner is read: pairs with page_merge() and page_mark_full(), see page.h;
+	 * the release in it hands the block's contents over */
+	if (unlikely(fetch_or_seq_cst(&page->remote[number / 64], bit) & bit))
+		page_fatal_double_free(block);
+	if (load_seq_cst(&page->owner) & OWNER_REMOTE)
+		return PAGE_REMOTE_DONE;
+	uintptr_t before = fetch_or_seq_cst(&page->owner, OWNER_REMOTE);
+	*owner = before & ~OWNER_FLAGS;
+	return (before & OWNER_FLAGS) == OWNER_FULL ? PAGE_REMOTE_PUSH : PAGE_REMOTE_DONE;
+}
+
+bool page_wholly_remote(const struct next_page *page)
+{
+	uint32_t left = page->block_count;
+	for (uint32_t w = 0; left; w++) {
+		uint32_t here = left < 64 ? left : 64;
+		/* acquire: what the other threads did with their blocks comes before our reuse */
+		uint64_t remote = load_acquire(&page->remote[w]);
+		if (__builtin_popcountll(remote) != (int)here)
+			return false;
+		left -= here;
+	}
+	return true;
+}
+
+void page_fatal_double_free(const void *block)
+{
+	fatal_misuse("free of a block that is free already", block, "double free");
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* next/page.h - one page: its blocks' bits and the word that says whose it is
+ *
+ * SYNCHRONIZATION
+ *
+ *   word          written by                       read by
+ *   bits[]        the owner                        any thread that frees, to find a second free
+ *   remote[]      any thread: fetch_or             the owner: exchange with 0
+ *   owner         whoever may, per the table       everybody
+ *
+ * A thread that frees another's block sets its bit in remote[] and then looks at owner; the owner clears
+ * REMOTE (or sets FULL) in owner and then looks at remote[]. All four are sequentially consistent, so at
+ * least one of the two sees the other: either the owner finds the bit, or the thread finds REMOTE clear
+ * and sets it (and pushes the page on the ready stack when FULL was set). Nothing is freed unseen.
+ *
+ *                      by the owner                            by another thread
+ *   in slot/queue      free: bits[]                            free: remote[], then REMOTE
+ *     heap | REMOTE    free: page_merge(), then bits[]         free: remote[]
+ *   full (heap | FULL) free: FULL -> heap by CAS, enqueue      free: remote[], then REMOTE + ready stack
+ *     ... | REMOTE     free: as another thread                 free: remote[]
+ *
+ * The last free of a page by another thread may be seen by the owner, and the page go back and be used
+ * anew, before that other thread looks at owner. It then finds the descriptor of another page, or of none:
+ * descriptors are never unmapped, the REMOTE it sets there is a false alarm that the next merge clears,
+ * and where it meets FULL it pushes the page like any other, to be found without news and marked FULL
+ * again. So the owner word is only ever read with its flags masked off.
+ */
+#ifndef NEXT_PAGE_H
+#define NEXT_PAGE_H
+
+#include "next/types.h"
+
+#define COUNTDOWN_ENDLESS UINT32_MAX
+
+/* How many slices a page of this bin takes. */
+MUST_USE size_t page_slices(unsigned bin);
+
+/* A page of `bin` owned by `heap`, all blocks free, out of claimed slices; `zero` as the claim said. */
+void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, bool zero);
+
+/* One live block over all slices of the page; it belongs to nobody. */
+void page_make_span(struct next_page *page, unsigned class);
+
+INLINE uintptr_t page_owner(const struct next_page *page)
+{
+	return load_relaxed(&page->owner) & ~OWNER_FLAGS;
+}
+
+/* [owner] Moves `current` to the first word with a free block. False if there is none. */
+MUST_USE bool page_advance(struct next_page *page);
+
+/* [owner] The lowest free block of the current word, which has one. */
+MUST_USE void *page_pop(struct next_page *page);
+
+/* [owner] Clears the flags, leaving the owner word at `heap`, and takes what other threads freed into
+ * bits[]. Returns the number of blocks. */
+uint32_t page_merge(struct next_page *page, struct next_heap *heap);
+
+/* [owner] owner -> owner | FULL. False, and nothing changed, if other threads' frees are there to merge. */
+MUST_USE bool page_mark_full(struct next_page *page, struct next_heap *heap);
+
+/* [owner] Blocks that are free in bits[]. */
+MUST_USE uint32_t page_free_count(const struct next_page *page);
+
+/* [owner] Marks block `number` free. Does not return if it is free already. */
+void page_free_block(struct next_page *page, size_t number, const void *block);
+
+/* What a free by a thread that does not own the page has left to do. */
+enum page_remote_result {
+	PAGE_REMOTE_DONE,
+	PAGE_REMOTE_PUSH, /* the caller puts the page on the ready stack of *owner */
+};
+
+/* [any thread] Marks block `number` freed. Does not return if it is free already. */
+MUST_USE enum page_remote_result page_free_remote(struct next_page *page, size_t number,
+						  const void *block, uintptr_t *owner);
+
+/* [whoever took the page from a ready stack] True if every block was freed by other threads. */
+MUST_USE bool page_wholly_remote(const struct next_page *page);
+
+COLD __attribute__((noreturn)) void page_fatal_double_free(const void *block);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* next/refill.c - where a heap finds blocks when its slot has none
+ *
+ * In this order, the cheapest first:
+ *   1. another word of the page in the slot, then what other threads freed in it
+ *   2. pages that were full and got remote frees (the ready stack), then the next page in the queue
+ *   3. a page that somebody left (the shared lists)
+ *   4. fresh slices of the segments there are
+ *   5. what heaps without a thread, or sleeping ones, do not need; then 3 and 4 again
+ *   6. a new segment
+ */
+#include "next/heap.h"
+
+#include "next/next.h"
+#include "next/page.h"
+#include "next/queue.h"
+#include "next/segment.h"
+#include "next/shared.h"
+#include "shim/base/check.h"
+
+void heap_page_quiet(struct next_heap *heap, struct next_page *page)
+{
+	unsigned bin = load_relaxed(&page->bin);
+	if (page->in_slot || (heap->queue[bin] == page && page->queue_next == page))
+		return;
+	if (page->queued)
+		queue_remove(heap, page);
+	segment_release(page);
+}
+
+/* The page is in no queue and no slot. Merges until it either has a free block (true) or is marked FULL
+ * (false); from then on the first free of a block decides what becomes of it. */
+static bool has_free_or_full(struct next_heap *heap, struct next_page *page)
+{
+	while (!page_advance(page)) {
+		if (page_mark_full(page, heap))
+			return false;
+		page_merge(page, heap);
+	}
+	return true;
+}
+
+void heap_settle(struct next_heap *heap, struct next_page *page)
+{
+	page_merge(page, heap);
+	uint32_t live = page->block_count - page_free_count(page);
+	store_relaxed(&page->countdown, live);
+	if (live == 0 && heap->queue[load_relaxed(&page->bin)])
+		segment_release(page);
+	else if (live < page->block_count || has_free_or_full(heap, page)) {
+		/* has_free_or_full() may have merged more. */
+		store_relaxed(&page->countdown, page->block_count - page_free_count(page));
+		queue_append(heap, page);
+	}
+}
+
+static void drain_ready(struct next_heap *heap)
+{
+	if (!load_relaxed(&heap->ready))
+		return;
+	/* acquire: the pages' descriptors, from heap_ready_push() */
+	struct next_page *page = exchange_acquire(&heap->ready, NULL);
+	while (page) {
+		struct next_page *after = load_relaxed(&page->ready_next);
+		heap_settle(heap, page);
+		page = after;
+	}
+}
+
+/* The page in the slot, or swept from it, if it has a block left; else it leaves slot and queue first and
+ * is marked FULL then: a FULL page may be pushed on the ready stack and be given back by a thief. */
+static struct next_page *from_current(struct next_heap *heap, unsigned bin)
+{
+	struct next_page *page = heap->queue[bin];
+	if (!page || !page->in_slot || page_advance(page))
+		return page && page->in_slot ? page : NULL;
+	page->in_slot = false;
+	/* Only ever the empty page may be stored without the exchange of the flip. */
+	store_relaxed(&heap->slot[bin], EMPTY_PAGE);
+	queue_remove(heap, page);
+	if (!has_free_or_full(heap, page))
+		return NULL;
+	queue_prepend(heap, page);
+	return page;
+}
+
+static struct next_page *from_queue(struct next_heap *heap, unsigned bin)
+{
+	drain_ready(heap);
+	return heap->queue[bin];
+}
+
+static struct next_page *from_shared(struct next_heap *heap, unsigned bin)
+{
+	struct next_page *page;
+	while ((page = shared_pop(bin, heap->number)) != NULL) {
+		heap_settle(heap, page);
+		if (heap->queue[bin])
+			return heap->queue[bin];
+	}
+	return NULL;
+}
+
+static struct next_page *from_slices(struct next_heap *heap, unsigned bin, bool new_segment)
+{
+	bool zero;
+	size_t slices = page_slices(bin);
+	struct next_page *page = new_segment ? segment_claim(slices, 1, &zero) :
+					       segment_claim_existing(slices, 1, &zero);
+	if (!page)
+		return NULL;
+	page_make(page, bin, heap, zero);
+	queue_prepend(heap, page);
+	return page;
+}
+
+static struct next_page *find_page(struct next_heap *heap, unsigned bin)
+{
+	struct next_page *page = from_current(heap, bin);
+	if (!page)
+		page = from_queue(heap, bin);
+	if (!page)
+		page = from_shared(heap, bin);
+	if (!page)
+		page = from_slices(heap, bin, false);
+	if (page)
+		return page;
+	heap_reap(heap);
+	page = from_shared(heap, bin);
+	return page ? page : from_slices(heap, bin, true);
+}
+
+/* Puts the page, which has a free block and is first in its queue, into the slot. */
+static void install(struct next_heap *heap, unsigned bin, struct next_page *page)
+{
+	/* In the slot frees are not counted down; a count below the endless one says there were some. */
+	if (load_relaxed(&page->countdown) != COUNTDOWN_ENDLESS)
+		page->zero = false;
+	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
+	page->in_slot = true;
+	if (load_relaxed(&heap->slot[bin]) == page)
+		return;
+	/* The flip, owner's side; see heap.c */
+	exchange_seq_cst(&heap->slot[bin], page);
+	if (heap->cohort >= load_seq_cst(&next_door[bin]))
+		store_seq_cst(&heap->slot[bin], EMPTY_PAGE);
+}
+
+void *heap_refill(struct next_heap *heap, unsigned bin)
+{
+	struct next_page *page = find_page(heap, bin);
+	if (unlikely(!page))
+		return NULL;
+	CHECK_CHEAP(heap->queue[bin] == page && page_owner(page) == (uintptr_t)heap);
+	if (!page_advance(page))
+		fatal_internal("a queued page has a free block", __FILE__, __LINE__);
+	install(heap, bin, page);
+	return page_pop(page);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* next/segment.c - slices; see segment.h */
+#include "next/segment.h"
+
+#include "shim/base/check.h"
+#include "shim/base/os.h"
+
+/* The tables come in groups, mapped as the process grows: 2,048 groups of 512 segments are 4 TiB. */
+#define GROUP_SEGMENTS 512
+#define GROUPS	       2048
+
+struct group {
+	_Atomic uint64_t free[GROUP_SEGMENTS];	    /* [any thread] */
+	_Atomic uint64_t dirty[GROUP_SEGMENTS];	    /* [any thread] */
+	/* [any thread] no run of free slices is longer than the low byte says; the rest counts the
+	 * releases, so that a bound found before a release is not written after it */
+	_Atomic uint32_t room[GROUP_SEGMENTS];
+	_Atomic uint32_t touched[GROUP_SEGMENTS];   /* [any thread] clock_ticks() of the last release */
+	_Atomic(struct next_segment *) base[GROUP_SEGMENTS]; /* [const once free was not 0] */
+};
+
+static _Atomic(struct group *) groups[GROUPS];
+static _Atomic uint32_t segment_count; /* ids given out; those being set up have free == 0 */
+
+#define ALL_SLICES (~(uint64_t)0 << HEADER_SLICES)
+
+/* --- the resident reserve -------------------------------------------------------------------- */
+
+#define TICK_SHIFT	   24 /* of nanoseconds: 16.8 ms */
+#define RESERVE_SLICES	   1024 /* 64 MiB */
+#define RESERVE_TICKS	   30	/* half a second */
+
+static _Atomic int64_t reserve_slices; /* slices that are free and dirty; a moment's estimate */
+static _Atomic size_t purged_slices;
+static _Atomic uint32_t last_purge_tick;
+static struct lock purge_lock = LOCK_INIT;
+
+void segment_init(void)
+{
+	lock_join_fork(&purge_lock, 1, sizeof(purge_lock));
+}
+
+static uint32_t segment_limit(void)
+{
+	uint32_t count = load_relaxed(&segment_count);
+	return count < GROUPS * GROUP_SEGMENTS ? count : GROUPS * GROUP_SEGMENTS;
+}
+
+static uint32_t clock_ticks(void)
+{
+	return (uint32_t)(os_now_ns() >> TICK_SHIFT);
+}
+
+static struct group *group_of(uint32_t id)
+{
+	/* acquire: pairs with the release in group_make() */
+	return load_acquire(&groups[id / GROUP_SEGMENTS]);
+}
+
+static struct group *group_make(uint32_t id)
+{
+	struct group *group = group_of(id);
+	if (group)
+		return group;
+	group = os_map(NULL, sizeof(*group));
+	if (!group)
+		return NULL;
+	struct group *other = NULL;
+	/* acq_rel: publishes the zeroed group; pairs with the acquire in group_of() */
+	if (!cas_acq_rel(&groups[id / GROUP_SEGMENTS], &other, group)) {
+		os_unmap(group, sizeof(*group));
+		return other;
+	}
+	return group;
+}
+
+#define ROOM_MASK    0xffu
+#define ROOM_VERSION 0x100u
+
+/* After slices were freed: anything may fit again. */
+static void room_open(struct group *group, size_t i)
+{
+	uint32_t room = load_relaxed(&group->room[i]);
+	while (!cas_release(&group->room[i], &room,
+			    ((room & ~ROOM_MASK) + ROOM_VERSION) | SEGMENT_SLICES))
+		;
+}
+
+/* --- claiming ---------------------------------------------------------------------------------- */
+
+static uint64_t run_mask(unsigned first, size_t slices)
+{
+	return (slices == 64 ? ~(uint64_t)0 : ((uint64_t)1 << slices) - 1) << first;
+}
+
+/* Bit i of the result: slices i .. i + n - 1 are all in mask. Doubles the known length each step. */
+static uint64_t runs_of(uint64_t mask, size_t n)
+{
+	size_t known = 1;
+	while (known < n && mask) {
+		size_t step = n - known < known ? n - known : known;
+		mask &= mask >> step;
+		known += step;
+	}
+	return mask;
+}
+
+static uint64_t aligned_starts(size_t align_slices)
+{
+	uint64_t starts = 0;
+	for (size_t i = 0; i < SEGMENT_SLICES; i += align_slices)
+		starts |= (uint64_t)1 << i;
+	return starts;
+}
+
+static struct next_page *take(struct group *group, size_t i, uint64_t run, bool *zero)
+{
+	struct next_segment *segment = load_relaxed(&group->base[i]);
+	uint64_t dirty = load_relaxed(&group->dirty[i]) & run;
+	*zero = dirty == 0;
+	if (dirty)
+		fetch_sub_relaxed(&reserve_slices, (int64_t)__builtin_popcountll(dirty));
+	unsigned first = (unsigned)__builtin_ctzll(run);
+	struct next_page *page = &segment->pages[first];
+	page->first_slice = first;
+	uint32_t slices = (uint32_t)__builtin_popcountll(run);
+	store_relaxed(&page->slices, slices);
+	uint32_t offset = (uint32_t)((char *)page - (char *)segment);
+	for (uint32_t s = first; s < first + slices; s++)
+		store_relaxed(&segment->page_at[s], offset);
+	return page;
+}
+
+/* Tries to claim from one segment; resident memory first, since it costs no fault. */
+static struct next_page *claim_from(struct group *group, size_t i, size_t slices, uint64_t starts,
+				    bool *zero)
+{
+	/* acquire: pairs with room_open(), so that free is not older than the version */
+	uint32_t room = load_acquire(&group->room[i]);
+	if ((room & ROOM_MASK) < slices)
+		return NULL;
+	uint64_t free = load_relaxed(&group->free[i]), fits;
+	while ((fits = runs_of(free, slices)) != 0) {
+		uint64_t found = runs_of(free & load_relaxed(&group->dirty[i]), slices) & starts;
+		if (!found)
+			found = fits & starts;
+		if (!found)
+			return NULL;
+		uint64_t run = run_mask((unsigned)lowest_bit(found), slices);
+		/* acquire: pairs with the release in segment_release() and segment_make(), so that the
+		 * descriptors and the slices' contents are ours as the last owner left them */
+		if (cas_acquire(&group->free[i], &free, free & ~run))
+			return take(group, i, run, zero);
+	}
+	/* No run at all: note it, unless something was freed since. */
+	cas_relaxed(&group->room[i], &room, (room & ~ROOM_MASK) | (uint32_t)(slices - 1));
+	return NULL;
+}
+
+struct next_page *segment_claim_existing(size_t slices, size_t align_slices, bool *zero)
+{
+	uint64_t starts = aligned_starts(align_slices);
+	uint32_t count = segment_limit();
+	for (uint32_t id = 0; id < count; id++) {
+		struct group *group = group_of(id);
+		struct next_page *page =
+			group ? claim_from(group, id % GROUP_SEGMENTS, slices, starts, zero) : NULL;
+		if (page)
+			return page;
+	}
+	return NULL;
+}
+
+/* A new segment, its slices all free except the run that the caller wants and gets. */
+static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero)
+{
+	struct next_segment *segment = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
+	if (!segment)
+		return NULL;
+	uint32_t id = UINT32_MAX;
+	struct group *group = NULL;
+	if (map_claim(segment, SEGMENT_BYTES, MAP_NEXT)) {
+		id = fetch_add_relaxed(&segment_count, 1);
+		if (id < GROUPS * GROUP_SEGMENTS)
+			group = group_make(id);
+	}
+	if (!group) {
+		/* The id, if there is one, stays unused: its free word is 0 for ever. */
+		map_release(segment, SEGMENT_BYTES);
+		os_unmap(segment, SEGMENT_BYTES);
+		return NULL;
+	}
+	segment->id = id;
+	uint32_t nobody = (uint32_t)offsetof(struct next_segment, pages);
+	for (size_t s = 0; s < SEGMENT_SLICES; s++) {
+		segment->pages[s].first_slice = (uint32_t)s;
+		store_relaxed(&segment->page_at[s], nobody);
+	}
+	size_t i = id % GROUP_SEGMENTS;
+	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
+	store_relaxed(&group->base[i], segment);
+	struct next_page *page = take(group, i, run, zero);
+	/* release: pairs with the acquire in claim_from() */
+	store_release(&group->free[i], ALL_SLICES & ~run);
+	room_open(group, i);
+	return page;
+}
+
+struct next_page *segment_claim(size_t slices, size_t align_slices, bool *zero)
+{
+	struct next_page *page = segment_claim_existing(slices, align_slices, zero);
+	return page ? page : segment_make(slices, aligned_starts(align_slices), zero);
+}
+
+/* --- giving back ------------------------------------------------------------------------------- */
+
+void segment_release(struct next_page *page)
+{
+	struct next_segment *segment = segment_of(page);
+	struct group *group = group_of(segment->id);
+	size_t i = segment->id % GROUP_SEGMENTS;
+	uint32_t slices = load_relaxed(&page->slices);
+	uint64_t run = run_mask(page->first_slice, slices);
+	uint32_t nobody = (uint32_t)offsetof(struct next_segment, pages);
+	for (uint32_t s = page->first_slice; s < page->first_slice + slices; s++)
+		store_relaxed(&segment->page_at[s], nobody);
+	store_relaxed(&page->owner, OWNER_NONE);
+	store_relaxed(&group->touched[i], clock_ticks());
+	fetch_or_relaxed(&group->dirty[i], run);
+	fetch_add_relaxed(&reserve_slices, (int64_t)slices);
+	/* release: pairs with the acquire in claim_from() */
+	fetch_or_release(&group->free[i], run);
+	room_open(group, i);
+	segment_purge_some();
+}
+
+static size_t purge_segment(struct group *group, size_t i)
+{
+	size_t slices = 0;
+	uint64_t free = load_relaxed(&group->free[i]), mine;
+	do {
+		mine = free & load_relaxed(&group->dirty[i]);
+		if (!mine)
+			return 0;
+		/* acquire: pairs with segment_release(), as in claim_from() */
+	} while (!cas_acquire(&group->free[i], &free, free & ~mine));
+
+	char *base = (char *)load_relaxed(&group->base[i]);
+	for (uint64_t left = mine; left;) {
+		unsigned first = (unsigned)__builtin_ctzll(left);
+		uint64_t after = ~(left >> first);
+		unsigned length = after ? (unsigned)__builtin_ctzll(after) : 64 - first;
+		uint64_t run = run_mask(first, length);
+		if (os_purge(base + ((size_t)first << SLICE_SHIFT), (size_t)length << SLICE_SHIFT) == 0) {
+			fetch_and_relaxed(&group->dirty[i], ~run);
+			slices += length;
+		}
+		left &= ~run;
+	}
+	fetch_sub_relaxed(&reserve_slices, (int64_t)slices);
+	fetch_add_relaxed(&purged_slices, slices);
+	/* release: pairs with the acquire in claim_from(): who claims next sees the slices as clean */
+	fetch_or_release(&group->free[i], mine);
+	room_open(group, i);
+	return slices;
+}
+
+/* Purges segments nobody released to for `min_age` ticks, from the last to the first (claims go the other
+ * way), until `keep` slices of the reserve are left. */
+static size_t purge(uint32_t min_age, int64_t keep)
+{
+	size_t slices = 0;
+	uint32_t now = clock_ticks();
+	for (uint32_t id = segment_limit(); id-- > 0;) {
+		if (load_relaxed(&reserve_slices) <= keep)
+			break;
+		struct group *group = group_of(id);
+		size_t i = id % GROUP_SEGMENTS;
+		if (group && now - load_relaxed(&group->touched[i]) >= min_age)
+			slices += purge_segment(group, i);
+	}
+	return slices;
+}
+
+void segment_purge_some(void)
+{
+	int64_t reserve = load_relaxed(&reserve_slices);
+	uint32_t now = clock_ticks();
+	bool too_much = reserve > RESERVE_SLICES;
+	bool old = reserve > 0 && now - load_relaxed(&last_purge_tick) >= RESERVE_TICKS / 4;
+	/* One purge at a time: whoever comes second has nothing to add. */
+	if ((!too_much && !old) || !lock_try(&purge_lock))
+		return;
+	store_relaxed(&last_purge_tick, now);
+	if (old)
+		purge(RESERVE_TICKS, 0);
+	if (too_much)
+		purge(0, RESERVE_SLICES / 2);
+	lock_release(&purge_lock);
+}
+
+size_t segment_purge_all(void)
+{
+	return purge(0, 0) << SLICE_SHIFT;
+}
+
+/* --- looking ----------------------------------------------------------------------------------- */
+
+void segment_read_counts(struct segment_counts *counts)
+{
+	int64_t reserve = load_relaxed(&reserve_slices);
+	counts->segments = segment_limit();
+	counts->resident_free_bytes = reserve > 0 ? (size_t)reserve << SLICE_SHIFT : 0;
+	counts->purged_bytes = load_relaxed(&purged_slices) << SLICE_SHIFT;
+}
+
+void segment_each_page(void (*visit)(struct next_page *page, void *argument), void *argument)
+{
+	uint32_t count = segment_limit();
+	for (uint32_t id = 0; id < count; id++) {
+		struct group *group = group_of(id);
+		struct next_segment *segment =
+			group ? load_relaxed(&group->base[id % GROUP_SEGMENTS]) : NULL;
+		for (size_t s = HEADER_SLICES; segment && s < SEGMENT_SLICES; s++) {
+			struct next_page *page = page_of((char *)segment + (s << SLICE_SHIFT));
+			if (page == &segment->pages[s])
+				visit(page, argument);
+		}
+	}
+}

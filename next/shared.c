@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* next/shared.c - pages without an owner that have free blocks; see shared.h */
+#include "next/shared.h"
+
+#include "next/stack.h"
+
+static struct {
+	CACHE_ALIGN struct stack stack;
+} shards[NEXT_BINS][SHARED_SHARDS];
+
+/* A page's number is that of its first slice in the address space: 47 - 16 = 31 bits. */
+static uint32_t number_of(const struct next_page *page)
+{
+	return (uint32_t)((uintptr_t)slice_address(page) >> SLICE_SHIFT);
+}
+
+static struct next_page *page_numbered(uint32_t number)
+{
+	struct next_segment *segment =
+		segment_of((void *)((uintptr_t)number << SLICE_SHIFT));
+	return &segment->pages[number % SEGMENT_SLICES];
+}
+
+static _Atomic uint32_t *link_of(uint32_t number)
+{
+	return &page_numbered(number)->shared_next;
+}
+
+void shared_push(struct next_page *page, uint32_t shard)
+{
+	struct stack *stack = &shards[load_relaxed(&page->bin)][shard % SHARED_SHARDS].stack;
+	stack_push(stack, number_of(page), &page->shared_next);
+}
+
+struct next_page *shared_pop(unsigned bin, uint32_t shard)
+{
+	for (uint32_t i = 0; i < SHARED_SHARDS; i++) {
+		struct stack *stack = &shards[bin][(shard + i) % SHARED_SHARDS].stack;
+		if (stack_is_empty(stack))
+			continue;
+		uint32_t number = stack_pop(stack, link_of);
+		if (number)
+			return page_numbered(number);
+	}
+	return NULL;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* next/types.h - segments, pages and heaps, and the equations that hold between their fields
+ *
+ * A segment: 4 MiB, aligned to 4 MiB, 64 slices of 64 KiB. Never unmapped once mapped, and its header
+ * slices never hold anything else, so a page descriptor may be read at any time.
+ *
+ *   slice 0,1                    2 ... 63
+ *  +----------------------------+---------+-----------+------+-----------------+
+ *  | header, page_at[64],       | page of | page of 3 | free |  span of one    |
+ *  | 64 page descriptors        | 1 slice | slices    |      |  block          |
+ *  +----------------------------+---------+-----------+------+-----------------+
+ *
+ * A page: a run of slices cut into blocks of one size class. Its descriptor is that of its first slice;
+ * page_at[] leads from every slice of the page to it, and from a slice without a page to the segment's
+ * descriptor 0, which owns nothing and belongs to nobody.
+ *
+ * Which blocks are free is written in the descriptor and nowhere else: one bit a block. Nothing is ever
+ * written into a free block, so a program that writes after a free or past a block's end can hurt its
+ * own data only, and a block that was given back to the kernel stays given back.
+ *
+ *     bits[w]    set: the block is free and this page's owner may hand it out
+ *     remote[w]  set: freed by another thread, not seen by the owner yet
+ *
+ *     live block    <=>  neither bit is set
+ *     never both    a block freed twice is found at the second free, before either list is changed
+ *
+ * Blocks lie at the page's end, so a rest that is too small for a block is at its beginning:
+ *
+ *     start + block_count * block_bytes == end of the page's last slice
+ *
+ * The number of a block, and whether an address is a block's first byte at all, come from one
+ * multiplication with magic = ceil(2^64 / block_bytes) (Lemire, Kaser, Kurz: Faster remainder by direct
+ * computation, 2019). With n = address - start and magic * block_bytes = 2^64 + e, 0 <= e < block_bytes:
+ *
+ *     n = i * block_bytes          ->  n * magic = i * 2^64 + i * e;   i * e < 4 MiB < 2^32
+ *     n = i * block_bytes + r      ->  low half  = r * magic + i * e  >= 2^64 / 2^22 > 2^32   (0 < r)
+ *     n = -i * block_bytes         ->  low half  = 2^64 - i * e (e > 0: a power of two has no rest in
+ *                                      front of its blocks)           > 2^32
+ *
+ * so the high half is the number and the low half is below 2^32 exactly for a block's first byte.
+ */
+#ifndef NEXT_TYPES_H
+#define NEXT_TYPES_H
+
+#include "next/bin.h"
+#include "shim/base/atomic.h"
+#include "shim/base/compiler.h"
+#include "shim/base/lock.h"
+#include "shim/base/map.h"
+
+#define SEGMENT_BYTES	MAP_SLOT_BYTES
+#define SEGMENT_MASK	(SEGMENT_BYTES - 1)
+#define SLICE_SHIFT	16
+#define SLICE_BYTES	((size_t)1 << SLICE_SHIFT)
+#define SEGMENT_SLICES	64
+#define HEADER_SLICES	2
+#define USABLE_SLICES	(SEGMENT_SLICES - HEADER_SLICES)
+#define SPAN_MAX_BYTES	(USABLE_SLICES * SLICE_BYTES) /* larger blocks have a mapping of their own */
+#define PAGE_WORDS	64 /* of bits: 64 KiB in blocks of 16 bytes */
+
+struct next_heap;
+
+/* The owner word of a page: the heap's address, and what the next free of a thread must know. Every
+ * free compares the whole word with its own heap's address, so that any bit leads it to the slow path.
+ *
+ *   owner            the heap's own; frees of its thread go into bits[]
+ *   owner | REMOTE   as well, and remote[] has bits that the owner has not seen
+ *   owner | FULL     no free block, in no queue: the first free must say so
+ *   owner | FULL | REMOTE   the thread that set REMOTE puts the page on the owner's ready stack; until it
+ *                    was taken from there nobody but the taker may touch the page, and the owner's frees
+ *                    go into remote[] like everybody's
+ *   OWNER_SHARED     on a shared list (shared.h): whoever pops it becomes the owner; frees go into remote[]
+ *   OWNER_SPAN       one block, free when freed, belongs to nobody
+ *   OWNER_NONE       no page
+ */
+#define OWNER_NONE   ((uintptr_t)0)
+#define OWNER_REMOTE ((uintptr_t)1)
+#define OWNER_FULL   ((uintptr_t)2)
+#define OWNER_FLAGS  (OWNER_REMOTE | OWNER_FULL)
+#define OWNER_SPAN   ((uintptr_t)8)
+#define OWNER_SHARED ((uintptr_t)16)
+
+struct next_page {
+	/* --- the fast paths' line --- */
+	_Atomic uint64_t *current; /* [owner] the word of bits[] that malloc pops from */
+	char *current_start;	   /* [owner] address of that word's first block */
+	size_t block_bytes;	   /* [const while in use] */
+	char *start;		   /* [const while in use] address of block 0 */
+	uint64_t magic;		   /* [const while in use] ceil(2^64 / block_bytes) */
+	_Atomic uintptr_t owner;   /* [any thread] see above */
+	/* [owner; others may read] frees of the owner until page_quiet() is called: with the page in a
+	 * slot an endless number, in a queue the number of blocks that are not free */
+	_Atomic uint32_t countdown;
+	uint32_t block_count; /* [const while in use] */
+	_Atomic uint8_t bin;  /* [const while in use; statistics read it any time] the size class */
+	bool in_slot;	      /* [owner] what the owner last put there; control may have swept it */
+	bool queued;	      /* [owner] in the heap's queue of its bin */
+	bool zero;	      /* [owner] blocks that were never handed out read as zero */
+	_Atomic uint32_t slices; /* [const while in use; statistics read it any time] */
+
+	/* --- the slow paths' line --- */
+	CACHE_ALIGN struct next_page *queue_next; /* [owner] */
+	struct next_page *queue_prev;		  /* [owner] */
+	_Atomic(struct next_page *) ready_next;	  /* [whoever set OWNER_REMOTE on a FULL page] */
+	_Atomic uint32_t shared_next;		  /* [any thread] link of the shared lists */
+	_Atomic uint32_t words; /* [const while in use; statistics read it] of bits[] and remote[] */
+	uint32_t first_slice;			  /* [const] */
+
+	CACHE_ALIGN _Atomic uint64_t bits[PAGE_WORDS];	 /* [owner writes; any thread reads] */
+	CACHE_ALIGN _Atomic uint64_t remote[PAGE_WORDS]; /* [any thread] */
+};
+
+_Static_assert(offsetof(struct next_page, queue_next) == CACHE_LINE, "the fast paths use one line");
+
+struct next_segment {
+	/* [whoever claimed the slice; any thread reads] byte offset of the slice's page descriptor */
+	_Atomic uint32_t page_at[SEGMENT_SLICES];
+	uint32_t id; /* [const] index into the segment tables */
+	struct next_page pages[SEGMENT_SLICES];
+};
+
+_Static_assert(sizeof(struct next_segment) <= HEADER_SLICES * SLICE_BYTES, "header slices");
+
+/* A thread's heap. Type-stable: never unmapped, listed for ever, handed from a thread that exits to one
+ * that starts. */
+struct next_heap {
+	/* [owner puts pages, control puts the empty page; exchange on both sides, see heap.c] */
+	_Atomic(struct next_page *) slot[NEXT_BINS];
+	uint32_t cohort;	     /* [const] this heap's share of a canary: see next_door */
+	uint32_t number;	     /* [const] from 1; its place in the table of heaps */
+	_Atomic uint32_t stack_next; /* [any thread] link of the stacks of heaps without a thread */
+	void *companion;	     /* [owner] the layer above keeps its own per-thread pointer here */
+	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
+	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
+	CACHE_ALIGN _Atomic(struct next_page *) ready;
+	/* [owner] pages with free blocks, a ring through queue_next; the one in the slot comes first */
+	CACHE_ALIGN struct next_page *queue[NEXT_BINS];
+};
+
+/* The page without a free block that a slot holds when it holds none, and the heap of a thread that has
+ * none: all its slots hold that page. Both are read-only memory. */
+extern HIDDEN const struct next_page next_empty_page;
+extern HIDDEN const struct next_heap next_empty_heap;
+#define EMPTY_PAGE ((struct next_page *)(uintptr_t)&next_empty_page)
+#define READY_CLOSED EMPTY_PAGE
+#define EMPTY_HEAP ((struct next_heap *)(uintptr_t)&next_empty_heap)
+
+/* The library's one thread-local variable. */
+extern HIDDEN TLS_FAST struct next_heap *next_heap_self;
+
+INLINE struct next_segment *segment_of(const void *p)
+{
+	return (struct next_segment *)((uintptr_t)p & ~SEGMENT_MASK);
+}
+
+/* The descriptor that an address in a MAP_NEXT slot leads to; OWNER_NONE where there is no page. */
+INLINE struct next_page *page_of(const void *p)
+{
+	struct next_segment *segment = segment_of(p);
+	size_t slice = ((uintptr_t)p >> SLICE_SHIFT) & (SEGMENT_SLICES - 1);
+	/* relaxed: whoever holds a block of the page got its address from its malloc, after the store */
+	return (struct next_page *)((char *)segment + load_relaxed(&segment->page_at[slice]));
+}
+
+INLINE char *slice_address(const struct next_page *page)
+{
+	return (char *)segment_of(page) + ((size_t)page->first_slice << SLICE_SHIFT);
+}
+
+/* The number of the block that starts at p; false if none does. */
+INLINE bool block_number(const struct next_page *page, const void *p, size_t *number)
+{
+	unsigned __int128 product =
+		(unsigned __int128)(size_t)((const char *)p - page->start) * page->magic;
+	*number = (size_t)(product >> 64);
+	return likely((uint64_t)product >> 32 == 0);
+}
+
+#endif

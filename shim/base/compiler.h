@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* shim/base/compiler.h - what we ask of the compiler, in one place */
+#ifndef BASE_COMPILER_H
+#define BASE_COMPILER_H
+
+#include "config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define COLD	    __attribute__((cold, noinline))
+#define NOINLINE    __attribute__((noinline))
+#define INLINE	    static inline __attribute__((always_inline))
+#define MUST_USE    __attribute__((warn_unused_result))
+/* On the declaration of a variable that is defined elsewhere: -fvisibility=hidden speaks of definitions
+ * only, and without this every use goes through the global offset table. */
+#define HIDDEN	    __attribute__((visibility("hidden")))
+#define CACHE_LINE  64
+#define CACHE_ALIGN __attribute__((aligned(CACHE_LINE)))
+
+/* One pointer a thread is all the thread-local storage the library asks for on its fast path:
+ * initial-exec costs two loads, and the static TLS surplus of a late dlopen always has room. */
+#define TLS_FAST _Thread_local __attribute__((tls_model("initial-exec")))
+
+#define KIB ((size_t)1024)
+#define MIB (KIB * 1024)
+
+/* The type and the constant that most of the library rounds with. */
+INLINE size_t align_up(size_t value, size_t power_of_two)
+{
+	return (value + (power_of_two - 1)) & ~(power_of_two - 1);
+}
+
+INLINE bool is_power_of_two(size_t value)
+{
+	return value != 0 && (value & (value - 1)) == 0;
+}
+
+/* The number of the lowest set bit; `word` is not 0. The builtin gives an int, and gcc extends it again
+ * on malloc's critical path. "rep bsf" is tzcnt where there is one, bsf elsewhere. */
+INLINE size_t lowest_bit(uint64_t word)
+{
+#if defined(__x86_64__)
+	uint64_t number;
+	__asm__("rep bsfq %1, %0" : "=r"(number) : "r"(word) : "cc");
+	return number;
+#else
+	return (size_t)__builtin_ctzll(word);
+#endif
+}
+
+/* The number of the highest set bit; `word` is not 0. */
+INLINE size_t highest_bit(uint64_t word)
+{
+	return (size_t)(unsigned)(__builtin_clzll(word) ^ 63);
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* shim/base/map.c - the address map; see map.h */
+#include "shim/base/map.h"
+
+#include "shim/base/reserve.h"
+
+map_byte *map_kinds;
+uintptr_t map_bound;
+
+bool map_init(void)
+{
+	if (!map_kinds && (map_kinds = reserve_table(MAP_SLOTS)) != NULL)
+		map_bound = MAP_SLOTS;
+	return map_kinds != NULL;
+}
+
+static size_t slots_of(const void *start, size_t bytes, uintptr_t *first)
+{
+	*first = (uintptr_t)start >> MAP_SLOT_SHIFT;
+	return (((uintptr_t)start + bytes - 1) >> MAP_SLOT_SHIFT) - *first + 1;
+}
+
+bool map_claim(const void *start, size_t bytes, enum map_kind kind)
+{
+	uintptr_t first;
+	size_t count = slots_of(start, bytes, &first);
+	if (first + count > map_bound || !reserve_writable(&map_kinds[first], count))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		store_relaxed(&map_kinds[first + i], (unsigned char)kind);
+	return true;
+}
+
+void map_release(const void *start, size_t bytes)
+{
+	uintptr_t first;
+	size_t count = slots_of(start, bytes, &first);
+	for (size_t i = 0; i < count; i++)
+		store_relaxed(&map_kinds[first + i], MAP_STRANGER);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* shim/base/map.h - the address map: who owns the 4 MiB slot that an address lies in
+ *
+ *   address   47           22 21                    0
+ *            +---------------+-----------------------+
+ *            |  slot number  |   within the slot     |
+ *            +---------------+-----------------------+
+ *                    |
+ *   map_kinds[2^25]  +--> one byte: MAP_STRANGER, MAP_NEXT, MAP_LEGACY, MAP_NEXT_HUGE
+ *
+ * The table takes 32 MiB of address space, reserved read-only; the 4 KiB around a slot's byte becomes
+ * writable when the slot is first claimed (see reserve.h). It answers without touching the address
+ * that is asked about. User addresses end at 2^47; above it is nothing of ours, and the index is
+ * bounded there.
+ *
+ * Until map_init() there is no table and map_bound is 0, so every address is a stranger. It stays so if
+ * the reservation is refused, and then nothing of ours is ever handed out: the process lives on the
+ * old side.
+ *
+ * SYNCHRONIZATION: a byte is written before any block of its slot is handed out and cleared after the
+ * last one was given back. Whoever frees a block got its address through some synchronisation of the
+ * program's own, which orders the byte before the look-up; so both are relaxed.
+ */
+#ifndef BASE_MAP_H
+#define BASE_MAP_H
+
+#include "shim/base/atomic.h"
+#include "shim/base/compiler.h"
+
+#define MAP_SLOT_SHIFT	22
+#define MAP_SLOT_BYTES	((size_t)1 << MAP_SLOT_SHIFT)
+#define MAP_SLOT_MASK	(MAP_SLOT_BYTES - 1)
+#define MAP_ADDRESS_BITS 47
+#define MAP_SLOTS	((size_t)1 << (MAP_ADDRESS_BITS - MAP_SLOT_SHIFT))
+
+enum map_kind {
+	MAP_STRANGER = 0,  /* not ours: the system's, the stack, anything */
+	MAP_NEXT = 1,	   /* an ordinary segment of next */
+	MAP_LEGACY = 2,	   /* a chunk of legacy's pages */
+	MAP_NEXT_HUGE = 3, /* the first slot of a block of next that has a mapping of its own */
+	MAP_NEXT_HUGE_REST = 4, /* its further slots; the last may be shared with strangers */
+	MAP_NEXT_HUGE_GONE = 5, /* such a block began here and was given back: perhaps a stranger now */
+};
+
+typedef _Atomic unsigned char map_byte;
+extern HIDDEN map_byte *map_kinds; /* [const after init] the table */
+extern HIDDEN uintptr_t map_bound; /* [const after init] slots in it: 0 or MAP_SLOTS */
+
+/* Reserves the table. False if the kernel refuses. Called once, by one thread. */
+MUST_USE bool map_init(void);
+
+/* Claims the slots that [start, start + bytes) touches for `kind`. False (and nothing changed) if
+ * the table's memory cannot be had or the range lies above the user addresses. Any thread, for a
+ * range that belongs to it. */
+MUST_USE bool map_claim(const void *start, size_t bytes, enum map_kind kind);
+
+/* The range is a stranger again; call it before the memory is unmapped. */
+void map_release(const void *start, size_t bytes);
+
+INLINE enum map_kind map_kind_of(const void *address)
+{
+	uintptr_t slot = (uintptr_t)address >> MAP_SLOT_SHIFT;
+	if (unlikely(slot >= map_bound))
+		return MAP_STRANGER;
+	return (enum map_kind)load_relaxed(&map_kinds[slot]);
+}
+
+#endif

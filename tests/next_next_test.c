@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* tests/next_next_test.c - next as its callers see it: sizes, alignment, contents, threads */
+#include "next/next.h"
+
+#include "next/fast.h"
+#include "shim/base/os.h"
+#include "tests/support.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fill(void *block, size_t bytes, unsigned char with)
+{
+	memset(block, with, bytes);
+}
+
+static bool holds(const void *block, size_t bytes, unsigned char what)
+{
+	const unsigned char *b = block;
+	for (size_t i = 0; i < bytes; i++)
+		if (b[i] != what)
+			return false;
+	return true;
+}
+
+/* Sizes around every class border, and a few of the larger kinds. */
+static size_t sizes[512];
+static size_t size_count;
+
+static void collect_sizes(void)
+{
+	size_count = 0;
+	sizes[size_count++] = 0;
+	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class++) {
+		sizes[size_count++] = next_class_bytes(class) - 1;
+		sizes[size_count++] = next_class_bytes(class);
+		sizes[size_count++] = next_class_bytes(class) + 1;
+	}
+	static const size_t large[] = { 2 * MIB, 3968 * KIB, 3968 * KIB + 1, 4 * MIB,
+					4 * MIB + 1, 5 * MIB, 9 * MIB };
+	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+		sizes[size_count++] = large[i];
+}
+
+static void every_size_is_served_aligned_and_holds_its_bytes(void **state)
+{
+	(void)state;
+	collect_sizes();
+	static unsigned char *blocks[512];
+	for (size_t i = 0; i < size_count; i++) {
+		blocks[i] = next_malloc(sizes[i]);
+		assert_non_null(blocks[i]);
+		assert_int_equal((uintptr_t)blocks[i] % NEXT_ALIGNMENT, 0);
+		size_t usable = next_usable_bytes(blocks[i]);
+		assert_true(usable >= sizes[i]);
+		fill(blocks[i], usable, (unsigned char)i);
+	}
+	for (size_t i = 0; i < size_count; i++) {
+		assert_true(holds(blocks[i], next_usable_bytes(blocks[i]), (unsigned char)i));
+		assert_true(next_free(blocks[i]));
+	}
+}
+
+static void a_class_holds_what_it_says_and_no_block_overlaps(void **state)
+{
+	(void)state;
+	for (unsigned class = 0; class < NEXT_BINS; class += 5) {
+		size_t bytes = next_class_bytes(class), count = 64 + 3 * (size_t)class;
+		if (bytes > 32 * KIB)
+			count = 40;
+		unsigned char **blocks = calloc(count, sizeof(*blocks));
+		for (size_t i = 0; i < count; i++) {
+			blocks[i] = next_malloc(bytes);
+			assert_non_null(blocks[i]);
+			fill(blocks[i], bytes, (unsigned char)(i * 7));
+		}
+		for (size_t i = 0; i < count; i++)
+			assert_true(holds(blocks[i], bytes, (unsigned char)(i * 7)));
+		for (size_t i = 0; i < count; i++)
+			next_free(blocks[(i * 31) % count == i ? i : i]);
+		free(blocks);
+	}
+}
+
+static void calloc_is_zero_whatever_was_there_before(void **state)
+{
+	(void)state;
+	collect_sizes();
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < size_count; i++) {
+			unsigned char *a = next_calloc(sizes[i]), *b = next_calloc(sizes[i]);
+			assert_true(holds(a, sizes[i], 0));
+			assert_true(holds(b, sizes[i], 0));
+			fill(a, next_usable_bytes(a), 0xa5);
+			fill(b, next_usable_bytes(b), 0x5a);
+			next_free(a);
+			unsigned char *c = next_calloc(sizes[i]);
+			assert_true(holds(c, sizes[i], 0));
+			fill(c, next_usable_bytes(c), 0xc3);
+			next_free(b);
+			next_free(c);
+		}
+	}
+}
+
+static void aligned_blocks_are_aligned_at_every_power_of_two(void **state)
+{
+	(void)state;
+	for (size_t alignment = 1; alignment <= 64 * MIB; alignment *= 2) {
+		static const size_t wanted[] = { 0, 1, 100, 4096, 70000, 300000, 3000000, 5000000 };
+		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+			char *a = next_aligned(alignment, wanted[i]);
+			char *b = next_aligned(alignment, wanted[i]);
+			assert_non_null(a);
+			assert_non_null(b);
+			assert_int_equal((uintptr_t)a % alignment, 0);
+			assert_int_equal((uintptr_t)b % alignment, 0);
+			assert_true(next_usable_bytes(a) >= wanted[i]);
+			fill(a, wanted[i], 1);
+			fill(b, wanted[i], 2);
+			assert_true(holds(a, wanted[i], 1));
+			next_free(a);
+			assert_true(holds(b, wanted[i], 2));
+			next_free(b);
+		}
+	}
+}
+
+static void resize_keeps_contents_and_says_when_it_cannot(void **state)
+{
+	(void)state;
+	size_t bytes = 5 * MIB;
+	unsigned char *block = next_malloc(bytes);
+	fill(block, bytes, 9);
+	static const size_t to[] = { 6 * MIB, 40 * MIB, 39 * MIB, 8 * MIB, 4 * MIB + 1, 100 * MIB };
+	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
+		unsigned char *moved = next_resize(block, to[i]);
+		assert_non_null(moved);
+		size_t kept = bytes < to[i] ? bytes : to[i];
+		assert_true(holds(moved, kept, 9));
+		assert_true(next_usable_bytes(moved) >= to[i]);
+		block = moved;
+		bytes = to[i];
+		fill(block, bytes, 9);
+	}
+	assert_null(next_resize(block, 1000));
+	assert_true(holds(block, bytes, 9));
+	next_free(block);
+
+	block = next_malloc(100);
+	assert_ptr_equal(next_resize(block, 112), block);
+	assert_null(next_resize(block, 113));
+	assert_null(next_resize(block, 50));
+	next_free(block);
+}
+
+static void sizes_that_cannot_be_had_are_refused(void **state)
+{
+	(void)state;
+	assert_null(next_malloc((size_t)1 << 46));
+	assert_null(next_malloc(PTRDIFF_MAX));
+	assert_null(next_calloc(PTRDIFF_MAX - 4096));
+	assert_null(next_aligned((size_t)1 << 46, 100));
+	assert_null(next_aligned((size_t)1 << 62, PTRDIFF_MAX));
+}
+
+/* --- threads ----------------------------------------------------------------------------------- */
+
+#define LANES	  4
+#define LANE_SIZE 4096
+
+struct parcel {
+	size_t bytes;
+	unsigned char mark;
+};
+
+/* Every cell is exchanged by every thread: whoever takes a parcel out checks it and frees it. */
+static _Atomic(unsigned char *) lanes[LANES * LANE_SIZE];
+
+static uint64_t rng(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+static void check_and_free(unsigned char *block)
+{
+	struct parcel parcel;
+	memcpy(&parcel, block, sizeof(parcel));
+	if (!holds(block + sizeof(parcel), parcel.bytes - sizeof(parcel), parcel.mark))
+		abort();
+	next_free(block);
+}
+
+static void *swap_parcels(void *argument)
+{
+	uint64_t seed = 88172645463325252u + (uintptr_t)argument;
+	for (int i = 0; i < 60000; i++) {
+		uint64_t r = rng(&seed);
+		size_t max = r % 64 == 0 ? 40000 : r % 8 == 0 ? 3000 : 200;
+		size_t bytes = sizeof(struct parcel) + (r >> 8) % max;
+		unsigned char *block = next_malloc(bytes);
+		if (!block)
+			abort();
+		struct parcel parcel = { .bytes = bytes, .mark = (unsigned char)(r >> 40) };
+		memcpy(block, &parcel, sizeof(parcel));
+		fill(block + sizeof(parcel), bytes - sizeof(parcel), parcel.mark);
+		size_t cell = (r >> 20) % (r % 3 ? LANES * LANE_SIZE : 64);
+		unsigned char *other = exchange_acq_rel(&lanes[cell], block);
+		if (other)
+			check_and_free(other);
+	}
+	next_thread_exit();
+	return NULL;
+}
+
+static void threads_free_each_others_blocks_and_none_is_lost(void **state)
+{
+	(void)state;
+	struct next_stats before, after;
+	next_read_stats(&before);
+	for (int generation = 0; generation < 4; generation++) {
+		pthread_t threads[LANES];
+		for (uintptr_t t = 0; t < LANES; t++)
+			assert_int_equal(pthread_create(&threads[t], NULL, swap_parcels,
+							(void *)(t + 1 + 10 * (uintptr_t)generation)),
+					 0);
+		for (int t = 0; t < LANES; t++)
+			pthread_join(threads[t], NULL);
+	}
+	for (size_t i = 0; i < LANES * LANE_SIZE; i++) {
+		unsigned char *block = exchange_acq_rel(&lanes[i], NULL);
+		if (block)
+			check_and_free(block);
+	}
+	next_read_stats(&after);
+	assert_int_equal(after.live_blocks, before.live_blocks);
+	assert_int_equal(after.live_bytes, before.live_bytes);
+}
+
+static void *make_blocks(void *argument)
+{
+	unsigned char **blocks = argument;
+	for (int i = 0; i < 20000; i++)
+		blocks[i] = next_malloc(1000);
+	next_thread_exit();
+	return NULL;
+}
+
+static void what_an_exited_thread_left_is_used_again(void **state)
+{
+	(void)state;
+	static unsigned char *blocks[20000];
+	size_t segments = 0;
+	for (int round = 0; round < 20; round++) {
+		pthread_t thread;
+		assert_int_equal(pthread_create(&thread, NULL, make_blocks, blocks), 0);
+		pthread_join(thread, NULL);
+		for (int i = 0; i < 20000; i++)
+			next_free(blocks[i]);
+		struct next_stats stats;
+		next_read_stats(&stats);
+		if (round == 1)
+			segments = stats.segments;
+	}
+	struct next_stats stats;
+	next_read_stats(&stats);
+	assert_true(stats.segments <= segments + 1);
+}
+
+static pthread_barrier_t gate;
+
+static void *sleeping_owner(void *argument)
+{
+	make_blocks(argument); /* its heap goes; a second one allocates and stays */
+	unsigned char **blocks = argument;
+	for (int i = 0; i < 20000; i++) {
+		next_free(blocks[i]);
+		blocks[i] = next_malloc(1000);
+	}
+	pthread_barrier_wait(&gate);
+	pthread_barrier_wait(&gate);
+	next_thread_exit();
+	return NULL;
+}
+
+static void pages_emptied_while_their_owner_sleeps_can_be_had_by_others(void **state)
+{
+	(void)state;
+	static unsigned char *blocks[20000];
+	pthread_t thread;
+	pthread_barrier_init(&gate, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, sleeping_owner, blocks), 0);
+	pthread_barrier_wait(&gate);
+	for (int i = 0; i < 20000; i++)
+		next_free(blocks[i]);
+	next_trim();
+	struct next_stats before, after;
+	next_read_stats(&before);
+	/* Other sizes, so that only whole pages help. */
+	for (int i = 0; i < 9000; i++)
+		blocks[i] = next_malloc(2000);
+	next_read_stats(&after);
+	assert_true(after.segments <= before.segments + 1);
+	for (int i = 0; i < 9000; i++)
+		next_free(blocks[i]);
+	pthread_barrier_wait(&gate);
+	pthread_join(thread, NULL);
+}
+
+static void trim_gives_the_memory_of_freed_blocks_back(void **state)
+{
+	(void)state;
+	static unsigned char *blocks[2000];
+	for (int i = 0; i < 2000; i++) {
+		blocks[i] = next_malloc(20000);
+		fill(blocks[i], 20000, 1);
+	}
+	size_t full = resident_bytes();
+	for (int i = 0; i < 2000; i++)
+		next_free(blocks[i]);
+	next_trim();
+	assert_true(resident_bytes() + 30 * MIB < full);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return next_init() ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_size_is_served_aligned_and_holds_its_bytes),
+		cmocka_unit_test(a_class_holds_what_it_says_and_no_block_overlaps),
+		cmocka_unit_test(calloc_is_zero_whatever_was_there_before),
+		cmocka_unit_test(aligned_blocks_are_aligned_at_every_power_of_two),
+		cmocka_unit_test(resize_keeps_contents_and_says_when_it_cannot),
+		cmocka_unit_test(sizes_that_cannot_be_had_are_refused),
+		cmocka_unit_test(threads_free_each_others_blocks_and_none_is_lost),
+		cmocka_unit_test(what_an_exited_thread_left_is_used_again),
+		cmocka_unit_test(pages_emptied_while_their_owner_sleeps_can_be_had_by_others),
+		cmocka_unit_test(trim_gives_the_memory_of_freed_blocks_back),
+	};
+	return cmocka_run_group_tests(tests, set_up, NULL);
+}
