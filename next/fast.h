@@ -41,12 +41,16 @@ INLINE void *next_malloc_fast(size_t bytes)
 	return block;
 }
 
-/* True if the free is done; false if next_free_slow() or another pool has to look at it. */
+/* The countdown of a page of this thread came to its end with a free that is done. */
+void next_free_countdown(struct next_page *page);
+
+/* True if the free is done; false, and nothing done, if next_free() or another pool has to look at it. */
 INLINE bool next_free_fast(void *p)
 {
-	if (unlikely(map_kind_of(p) != MAP_NEXT))
+	uintptr_t slot = (uintptr_t)p >> MAP_SLOT_SHIFT;
+	if (unlikely(map_kind_of_slot(slot) != MAP_NEXT))
 		return false;
-	struct next_page *page = page_of(p);
+	struct next_page *page = page_in((struct next_segment *)(slot << MAP_SLOT_SHIFT), p);
 	/* relaxed: this thread's own page, or not; nothing is read through it */
 	if (unlikely(load_relaxed(&page->owner) != (uintptr_t)next_heap_self))
 		return false;
@@ -54,14 +58,12 @@ INLINE bool next_free_fast(void *p)
 	if (unlikely(!block_number(page, p, &number)))
 		return false;
 	_Atomic uint64_t *bits = &page->bits[number / 64];
-	uint64_t word = load_relaxed(bits);
-	if (unlikely((word >> (number % 64)) & 1))
+	uint64_t word = load_relaxed(bits); /* written by this thread alone */
+	if (unlikely(test_and_set_bit(&word, number)))
 		return false;
-	uint32_t left = load_relaxed(&page->countdown) - 1;
-	if (unlikely(left == 0))
-		return false;
-	store_relaxed(&page->countdown, left);
-	store_relaxed(bits, word | (uint64_t)1 << (number % 64));
+	store_relaxed(bits, word);
+	if (unlikely(--page->countdown == 0))
+		next_free_countdown(page);
 	return true;
 }
 

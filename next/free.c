@@ -2,6 +2,7 @@
 /* next/free.c - frees that the fast path leaves; see free.h */
 #include "next/free.h"
 
+#include "next/fast.h"
 #include "next/heap.h"
 #include "next/page.h"
 #include "next/queue.h"
@@ -40,20 +41,20 @@ static void free_remote(struct next_page *page, size_t number, void *block)
 		heap_ready_push((struct next_heap *)owner, page);
 }
 
-/* The page has one owner, this thread's heap, and no flag: the fast path's reasons that are left are a
- * second free and a countdown that ends. */
-static void free_own(struct next_heap *heap, struct next_page *page, size_t number, void *block)
+void next_free_countdown(struct next_page *page)
+{
+	if (page->in_slot) /* the endless count ended: four thousand million frees without a refill */
+		page->countdown = COUNTDOWN_ENDLESS - 1;
+	else
+		heap_page_quiet(next_heap_self, page);
+}
+
+/* The page's owner word is this thread's heap without a flag. */
+static void free_own(struct next_page *page, size_t number, void *block)
 {
 	page_free_block(page, number, block);
-	uint32_t left = load_relaxed(&page->countdown) - 1;
-	if (page->in_slot) {
-		/* The endless count ended: four thousand million frees without a refill. */
-		store_relaxed(&page->countdown, left ? left : COUNTDOWN_ENDLESS - 1);
-		return;
-	}
-	store_relaxed(&page->countdown, left);
-	if (left == 0)
-		heap_page_quiet(heap, page);
+	if (--page->countdown == 0)
+		next_free_countdown(page);
 }
 
 void free_in_segment(void *block)
@@ -72,7 +73,7 @@ void free_in_segment(void *block)
 			page_fatal_double_free(block);
 		segment_release(page);
 	} else if (owner == mine) {
-		free_own(heap, page, number, block);
+		free_own(page, number, block);
 	} else if (owner == (mine | OWNER_FULL) && cas_seq_cst(&page->owner, &owner, mine)) {
 		/* Claimed before any other thread: nobody pushes it on the ready stack now. */
 		page_free_block(page, number, block);
@@ -80,8 +81,8 @@ void free_in_segment(void *block)
 	} else if (owner == (mine | OWNER_REMOTE)) {
 		uint32_t merged = page_merge(page, heap);
 		if (!page->in_slot)
-			store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
-		free_own(heap, page, number, block);
+			page->countdown -= merged;
+		free_own(page, number, block);
 	} else {
 		free_remote(page, number, block);
 	}

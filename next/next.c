@@ -48,20 +48,24 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 	return page->start;
 }
 
+static void *bin_refill(size_t bytes)
+{
+	struct next_heap *heap = heap_of_thread();
+	return heap ? heap_refill(heap, next_class_of(bytes)) : NULL;
+}
+
 static void *bin_malloc(size_t bytes)
 {
 	void *block = next_malloc_fast(bytes);
-	if (likely(block != NULL))
-		return block;
-	struct next_heap *heap = heap_of_thread();
-	return heap ? heap_refill(heap, next_class_of(bytes)) : NULL;
+	return likely(block != NULL) ? block : bin_refill(bytes);
 }
 
 void *next_malloc(size_t bytes)
 {
 	bool zero;
+	/* The caller came from the fast path: there is nothing to be had there. */
 	if (likely(bytes <= NEXT_BIN_MAX_BYTES))
-		return bin_malloc(bytes + (bytes == 0));
+		return bin_refill(bytes + (bytes == 0));
 	if (bytes <= SPAN_MAX_BYTES)
 		return span_malloc(bytes, SLICE_BYTES, &zero);
 	return huge_malloc(bytes, MAP_SLOT_BYTES);
@@ -78,7 +82,7 @@ void *next_calloc(size_t bytes)
 			return NULL;
 		/* A page that was cut from zeroed slices and got no block back yet gives zeroed blocks. */
 		struct next_page *page = page_of(block);
-		zero = page->zero && load_relaxed(&page->countdown) == COUNTDOWN_ENDLESS;
+		zero = page->zero && page->countdown == COUNTDOWN_ENDLESS;
 	} else if (bytes <= SPAN_MAX_BYTES) {
 		block = span_malloc(bytes, SLICE_BYTES, &zero);
 	} else {

@@ -44,12 +44,12 @@ void heap_settle(struct next_heap *heap, struct next_page *page)
 {
 	page_merge(page, heap);
 	uint32_t live = page->block_count - page_free_count(page);
-	store_relaxed(&page->countdown, live);
+	page->countdown = live;
 	if (live == 0 && heap->queue[load_relaxed(&page->bin)])
 		segment_release(page);
 	else if (live < page->block_count || has_free_or_full(heap, page)) {
 		/* has_free_or_full() may have merged more. */
-		store_relaxed(&page->countdown, page->block_count - page_free_count(page));
+		page->countdown = page->block_count - page_free_count(page);
 		queue_append(heap, page);
 	}
 }
@@ -134,9 +134,9 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 static void install(struct next_heap *heap, unsigned bin, struct next_page *page)
 {
 	/* In the slot frees are not counted down; a count below the endless one says there were some. */
-	if (load_relaxed(&page->countdown) != COUNTDOWN_ENDLESS)
+	if (page->countdown != COUNTDOWN_ENDLESS)
 		page->zero = false;
-	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
+	page->countdown = COUNTDOWN_ENDLESS;
 	page->in_slot = true;
 	if (load_relaxed(&heap->slot[bin]) == page)
 		return;

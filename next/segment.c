@@ -24,13 +24,19 @@ static _Atomic uint32_t segment_count; /* ids given out; those being set up have
 
 #define ALL_SLICES (~(uint64_t)0 << HEADER_SLICES)
 
-/* --- the resident reserve -------------------------------------------------------------------- */
-
+/* --- the resident reserve --------------------------------------------------------------------
+ *
+ * Slices in use and slices in the reserve together stay below the most that were in use at once (plus
+ * a little). So the reserve keeps a burst's memory for the next burst, but never makes the peak higher
+ * than the program made it: when fresh slices are claimed beyond the mark, as many go back.
+ */
 #define TICK_SHIFT	   24 /* of nanoseconds: 16.8 ms */
-#define RESERVE_SLICES	   1024 /* 64 MiB */
-#define RESERVE_TICKS	   30	/* half a second */
+#define RESERVE_TICKS	   30 /* half a second without a release: the segment's reserve goes back */
+#define RESERVE_SLACK	   32 /* 2 MiB */
 
-static _Atomic int64_t reserve_slices; /* slices that are free and dirty; a moment's estimate */
+static _Atomic int64_t used_slices;    /* claimed; a moment's estimate, like the next two */
+static _Atomic int64_t reserve_slices; /* free and dirty */
+static _Atomic int64_t high_water;     /* the most of used_slices since the reserve last went back */
 static _Atomic size_t purged_slices;
 static _Atomic uint32_t last_purge_tick;
 static struct lock purge_lock = LOCK_INIT;
@@ -120,7 +126,11 @@ static struct next_page *take(struct group *group, size_t i, uint64_t run, bool 
 	*zero = dirty == 0;
 	if (dirty)
 		fetch_sub_relaxed(&reserve_slices, (int64_t)__builtin_popcountll(dirty));
-	unsigned first = (unsigned)__builtin_ctzll(run);
+	int64_t used = fetch_add_relaxed(&used_slices, (int64_t)__builtin_popcountll(run));
+	used += (int64_t)__builtin_popcountll(run);
+	if (used > load_relaxed(&high_water))
+		store_relaxed(&high_water, used);
+	unsigned first = (unsigned)lowest_bit(run);
 	struct next_page *page = &segment->pages[first];
 	page->first_slice = first;
 	uint32_t slices = (uint32_t)__builtin_popcountll(run);
@@ -133,7 +143,7 @@ static struct next_page *take(struct group *group, size_t i, uint64_t run, bool 
 
 /* Tries to claim from one segment; resident memory first, since it costs no fault. */
 static struct next_page *claim_from(struct group *group, size_t i, size_t slices, uint64_t starts,
-				    bool *zero)
+				    bool dirty_only, bool *zero)
 {
 	/* acquire: pairs with room_open(), so that free is not older than the version */
 	uint32_t room = load_acquire(&group->room[i]);
@@ -142,7 +152,7 @@ static struct next_page *claim_from(struct group *group, size_t i, size_t slices
 	uint64_t free = load_relaxed(&group->free[i]), fits;
 	while ((fits = runs_of(free, slices)) != 0) {
 		uint64_t found = runs_of(free & load_relaxed(&group->dirty[i]), slices) & starts;
-		if (!found)
+		if (!found && !dirty_only)
 			found = fits & starts;
 		if (!found)
 			return NULL;
@@ -157,18 +167,32 @@ static struct next_page *claim_from(struct group *group, size_t i, size_t slices
 	return NULL;
 }
 
-struct next_page *segment_claim_existing(size_t slices, size_t align_slices, bool *zero)
+static struct next_page *claim_scan(size_t slices, uint64_t starts, bool dirty_only, bool *zero)
 {
-	uint64_t starts = aligned_starts(align_slices);
 	uint32_t count = segment_limit();
 	for (uint32_t id = 0; id < count; id++) {
 		struct group *group = group_of(id);
-		struct next_page *page =
-			group ? claim_from(group, id % GROUP_SEGMENTS, slices, starts, zero) : NULL;
+		struct next_page *page = group ? claim_from(group, id % GROUP_SEGMENTS, slices,
+							    starts, dirty_only, zero) :
+						 NULL;
 		if (page)
 			return page;
 	}
 	return NULL;
+}
+
+struct next_page *segment_claim_existing(size_t slices, size_t align_slices, bool *zero)
+{
+	uint64_t starts = aligned_starts(align_slices);
+	struct next_page *page = NULL;
+	if (load_relaxed(&reserve_slices) >= (int64_t)slices)
+		page = claim_scan(slices, starts, true, zero);
+	if (page)
+		return page;
+	page = claim_scan(slices, starts, false, zero);
+	if (page)
+		segment_purge_some();
+	return page;
 }
 
 /* A new segment, its slices all free except the run that the caller wants and gets. */
@@ -203,6 +227,7 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	/* release: pairs with the acquire in claim_from() */
 	store_release(&group->free[i], ALL_SLICES & ~run);
 	room_open(group, i);
+	segment_purge_some();
 	return page;
 }
 
@@ -228,6 +253,7 @@ void segment_release(struct next_page *page)
 	store_relaxed(&group->touched[i], clock_ticks());
 	fetch_or_relaxed(&group->dirty[i], run);
 	fetch_add_relaxed(&reserve_slices, (int64_t)slices);
+	fetch_sub_relaxed(&used_slices, (int64_t)slices);
 	/* release: pairs with the acquire in claim_from() */
 	fetch_or_release(&group->free[i], run);
 	room_open(group, i);
@@ -285,17 +311,21 @@ static size_t purge(uint32_t min_age, int64_t keep)
 void segment_purge_some(void)
 {
 	int64_t reserve = load_relaxed(&reserve_slices);
+	if (reserve <= 0)
+		return;
+	int64_t room = load_relaxed(&high_water) - load_relaxed(&used_slices);
+	bool too_much = reserve > RESERVE_SLACK + (room > 0 ? room : 0);
 	uint32_t now = clock_ticks();
-	bool too_much = reserve > RESERVE_SLICES;
-	bool old = reserve > 0 && now - load_relaxed(&last_purge_tick) >= RESERVE_TICKS / 4;
+	bool old = now - load_relaxed(&last_purge_tick) >= RESERVE_TICKS / 4;
 	/* One purge at a time: whoever comes second has nothing to add. */
 	if ((!too_much && !old) || !lock_try(&purge_lock))
 		return;
 	store_relaxed(&last_purge_tick, now);
-	if (old)
-		purge(RESERVE_TICKS, 0);
+	if (old && purge(RESERVE_TICKS, 0))
+		store_relaxed(&high_water,
+			      load_relaxed(&used_slices) + load_relaxed(&reserve_slices));
 	if (too_much)
-		purge(0, RESERVE_SLICES / 2);
+		purge(0, room > 0 ? room : 0);
 	lock_release(&purge_lock);
 }
 

@@ -12,9 +12,9 @@
  * Claiming and giving back are one CAS or fetch_or each, so no thread ever waits for another here, and a
  * fork at any moment finds both words sound.
  *
- * Free and dirty slices are the resident reserve. It is bounded in bytes (the oldest goes when it grows
- * past the budget) and in time (what nobody claimed for a while goes), never by a count of frees: a fault
- * costs as much as 150 malloc/free pairs.
+ * Free and dirty slices are the resident reserve. It is bounded in bytes (by what was once in use) and in
+ * time (what nobody claimed for a while goes), never by a count of frees: a fault costs as much as 150
+ * malloc/free pairs.
  */
 #ifndef NEXT_SEGMENT_H
 #define NEXT_SEGMENT_H
@@ -34,8 +34,8 @@ MUST_USE struct next_page *segment_claim_existing(size_t slices, size_t align_sl
 /* Gives the page's slices back; its descriptor belongs to nobody afterwards. */
 void segment_release(struct next_page *page);
 
-/* Gives free resident slices back to the kernel: all of them, or as many as the budget and the clock
- * say. Bytes given back. */
+/* Gives free resident slices back to the kernel: all of them (and says how many bytes), or as many as the
+ * bound and the clock say. */
 size_t segment_purge_all(void);
 void segment_purge_some(void);
 

@@ -88,9 +88,9 @@ struct next_page {
 	char *start;		   /* [const while in use] address of block 0 */
 	uint64_t magic;		   /* [const while in use] ceil(2^64 / block_bytes) */
 	_Atomic uintptr_t owner;   /* [any thread] see above */
-	/* [owner; others may read] frees of the owner until page_quiet() is called: with the page in a
-	 * slot an endless number, in a queue the number of blocks that are not free */
-	_Atomic uint32_t countdown;
+	/* [owner] frees of the owner until next_free_countdown() is called: with the page in a slot an
+	 * endless number, in a queue the number of blocks that are not free */
+	uint32_t countdown;
 	uint32_t block_count; /* [const while in use] */
 	_Atomic uint8_t bin;  /* [const while in use; statistics read it any time] the size class */
 	bool in_slot;	      /* [owner] what the owner last put there; control may have swept it */
@@ -153,13 +153,17 @@ INLINE struct next_segment *segment_of(const void *p)
 	return (struct next_segment *)((uintptr_t)p & ~SEGMENT_MASK);
 }
 
+INLINE struct next_page *page_in(struct next_segment *segment, const void *p)
+{
+	size_t slice = ((uint32_t)(uintptr_t)p >> SLICE_SHIFT) % SEGMENT_SLICES;
+	/* relaxed: whoever holds a block of the page got its address from its malloc, after the store */
+	return (struct next_page *)((char *)segment + load_relaxed(&segment->page_at[slice]));
+}
+
 /* The descriptor that an address in a MAP_NEXT slot leads to; OWNER_NONE where there is no page. */
 INLINE struct next_page *page_of(const void *p)
 {
-	struct next_segment *segment = segment_of(p);
-	size_t slice = ((uintptr_t)p >> SLICE_SHIFT) & (SEGMENT_SLICES - 1);
-	/* relaxed: whoever holds a block of the page got its address from its malloc, after the store */
-	return (struct next_page *)((char *)segment + load_relaxed(&segment->page_at[slice]));
+	return page_in(segment_of(p), p);
 }
 
 INLINE char *slice_address(const struct next_page *page)
