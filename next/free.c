@@ -4,28 +4,27 @@
 
 #include "next/fast.h"
 #include "next/heap.h"
+#include "next/next.h"
 #include "next/page.h"
 #include "next/queue.h"
 #include "next/segment.h"
 #include "shim/base/check.h"
 
-static struct next_page *page_of_block(const void *block, size_t *number)
+/* Says which kind of misuse it is. */
+static COLD __attribute__((noreturn)) void fatal_no_block(const struct next_page *page, const void *block)
 {
-	struct next_page *page = page_of(block);
-	if (unlikely(page_owner(page) == OWNER_NONE))
-		fatal_misuse("free of an address in no page", block,
-			     "freed twice, or never allocated");
-	if (unlikely((uintptr_t)block & 15))
+	if (page_owner(page) == OWNER_NONE)
+		fatal_misuse("free of an address in no page", block, "freed twice, or never allocated");
+	if ((uintptr_t)block % NEXT_ALIGNMENT)
 		fatal_misuse("free of a misaligned pointer", block, "not a block of this allocator");
-	if (unlikely(!block_number(page, block, number)))
-		fatal_misuse("free of an address that is not a block's first byte", block,
-			     "interior pointer");
-	return page;
+	fatal_misuse("free of an address that is not a block's first byte", block, "interior pointer");
 }
 
 struct next_page *page_of_live_block(const void *block, size_t *number)
 {
-	struct next_page *page = page_of_block(block, number);
+	struct next_page *page = page_of(block);
+	if (unlikely(page_owner(page) == OWNER_NONE || !block_number(page, block, number)))
+		fatal_no_block(page, block);
 	uint64_t bit = (uint64_t)1 << (*number % 64);
 	if (unlikely((load_relaxed(&page->bits[*number / 64]) |
 		      load_relaxed(&page->remote[*number / 64])) &
@@ -57,22 +56,13 @@ static void free_own(struct next_page *page, size_t number, void *block)
 		next_free_countdown(page);
 }
 
-void free_in_segment(void *block)
+/* The page is this thread's, or was a moment ago. */
+static void free_mine(struct next_heap *heap, struct next_page *page, size_t number, void *block)
 {
-	size_t number;
-	struct next_page *page = page_of_block(block, &number);
-	struct next_heap *heap = next_heap_self;
 	uintptr_t mine = (uintptr_t)heap;
 	/* seq_cst: an owner that sees REMOTE merges what it announces; pairs with page_free_remote() */
 	uintptr_t owner = load_seq_cst(&page->owner);
-
-	if ((owner & ~OWNER_FLAGS) == OWNER_SPAN) {
-		/* One block: its bit in remote[] is the only word, and whoever sets it gives it back.
-		 * acq_rel: a second free finds it, in whatever thread. */
-		if (fetch_or_acq_rel(&page->remote[0], 1))
-			page_fatal_double_free(block);
-		segment_release(page);
-	} else if (owner == mine) {
+	if (owner == mine) {
 		free_own(page, number, block);
 	} else if (owner == (mine | OWNER_FULL) && cas_seq_cst(&page->owner, &owner, mine)) {
 		/* Claimed before any other thread: nobody pushes it on the ready stack now. */
@@ -83,6 +73,26 @@ void free_in_segment(void *block)
 		if (!page->in_slot)
 			page->countdown -= merged;
 		free_own(page, number, block);
+	} else {
+		free_remote(page, number, block);
+	}
+}
+
+void next_free_in_page(struct next_page *page, void *block)
+{
+	size_t number;
+	uintptr_t owner = page_owner(page);
+	struct next_heap *heap = next_heap_self;
+	if (unlikely(owner == OWNER_NONE || !block_number(page, block, &number)))
+		fatal_no_block(page, block);
+	if (owner == (uintptr_t)heap) {
+		free_mine(heap, page, number, block);
+	} else if (unlikely(owner == OWNER_SPAN)) {
+		/* One block: its bit in remote[] is the only word, and whoever sets it gives it back.
+		 * acq_rel: a second free finds it, in whatever thread. */
+		if (fetch_or_acq_rel(&page->remote[0], 1))
+			page_fatal_double_free(block);
+		segment_release(page);
 	} else {
 		free_remote(page, number, block);
 	}

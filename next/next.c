@@ -114,12 +114,7 @@ void *next_aligned(size_t alignment, size_t bytes)
 
 bool next_free(void *block)
 {
-	if (likely(next_free_fast(block)))
-		return true;
-	if (map_kind_of(block) != MAP_NEXT)
-		return huge_free(block);
-	free_in_segment(block);
-	return true;
+	return likely(next_free_fast(block)) || huge_free(block);
 }
 
 size_t next_usable_bytes(const void *block)

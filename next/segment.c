@@ -48,8 +48,7 @@ void segment_init(void)
 
 static uint32_t segment_limit(void)
 {
-	uint32_t count = load_relaxed(&segment_count);
-	return count < GROUPS * GROUP_SEGMENTS ? count : GROUPS * GROUP_SEGMENTS;
+	return load_relaxed(&segment_count);
 }
 
 static uint32_t clock_ticks(void)
@@ -195,25 +194,33 @@ struct next_page *segment_claim_existing(size_t slices, size_t align_slices, boo
 	return page;
 }
 
+/* The tables come first: an id that was given out is never taken back. */
+static bool id_make(uint32_t *id)
+{
+	*id = load_relaxed(&segment_count);
+	do {
+		if (*id == GROUPS * GROUP_SEGMENTS || !group_make(*id))
+			return false;
+	} while (!cas_relaxed(&segment_count, id, *id + 1));
+	return true;
+}
+
 /* A new segment, its slices all free except the run that the caller wants and gets. */
 static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero)
 {
+	uint32_t id;
 	struct next_segment *segment = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
 	if (!segment)
 		return NULL;
-	uint32_t id = UINT32_MAX;
-	struct group *group = NULL;
-	if (map_claim(segment, SEGMENT_BYTES, MAP_NEXT)) {
-		id = fetch_add_relaxed(&segment_count, 1);
-		if (id < GROUPS * GROUP_SEGMENTS)
-			group = group_make(id);
-	}
-	if (!group) {
-		/* The id, if there is one, stays unused: its free word is 0 for ever. */
-		map_release(segment, SEGMENT_BYTES);
+	bool claimed = map_claim(segment, SEGMENT_BYTES, MAP_NEXT);
+	if (!claimed || !id_make(&id)) {
+		/* A slot that was never claimed may have no memory in the map to write to. */
+		if (claimed)
+			map_release(segment, SEGMENT_BYTES);
 		os_unmap(segment, SEGMENT_BYTES);
 		return NULL;
 	}
+	struct group *group = group_of(id);
 	segment->id = id;
 	uint32_t nobody = (uint32_t)offsetof(struct next_segment, pages);
 	for (size_t s = 0; s < SEGMENT_SLICES; s++) {

@@ -59,4 +59,18 @@ INLINE size_t highest_bit(uint64_t word)
 	return (size_t)(unsigned)(__builtin_clzll(word) ^ 63);
 }
 
+/* Sets bit `number` % 64 of *word; true if it was set before. */
+INLINE bool test_and_set_bit(uint64_t *word, size_t number)
+{
+	bool before;
+#if defined(__x86_64__)
+	__asm__("btsq %2, %0" : "+r"(*word), "=@ccc"(before) : "r"(number));
+#else
+	uint64_t bit = (uint64_t)1 << (number % 64);
+	before = (*word & bit) != 0;
+	*word |= bit;
+#endif
+	return before;
+}
+
 #endif

@@ -57,12 +57,16 @@ MUST_USE bool map_claim(const void *start, size_t bytes, enum map_kind kind);
 /* The range is a stranger again; call it before the memory is unmapped. */
 void map_release(const void *start, size_t bytes);
 
-INLINE enum map_kind map_kind_of(const void *address)
+INLINE enum map_kind map_kind_of_slot(uintptr_t slot)
 {
-	uintptr_t slot = (uintptr_t)address >> MAP_SLOT_SHIFT;
 	if (unlikely(slot >= map_bound))
 		return MAP_STRANGER;
 	return (enum map_kind)load_relaxed(&map_kinds[slot]);
+}
+
+INLINE enum map_kind map_kind_of(const void *address)
+{
+	return map_kind_of_slot((uintptr_t)address >> MAP_SLOT_SHIFT);
 }
 
 #endif
