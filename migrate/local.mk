@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# migrate/local.mk - plans and live control; left out by --disable-migration
+
+if MIGRATION
+libhakmem_la_SOURCES += \
+	migrate/plan.c \
+	migrate/plan.h \
+	migrate/start.c
+
+# In the root of the build tree, so that ./hakmem run finds the library in .libs beside it. Plans
+# are parsed by the library's own source; nothing else of the library is in the command.
+bin_PROGRAMS += hakmem
+hakmem_SOURCES = \
+	migrate/plan.c \
+	migrate/plan.h \
+	migrate/tool/classes.c \
+	migrate/tool/common.c \
+	migrate/tool/library.c \
+	migrate/tool/main.c \
+	migrate/tool/run.c \
+	migrate/tool/target.c \
+	migrate/tool/tool.h
+hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"'
+
+dist_man_MANS += migrate/tool/hakmem.1
+
+# Found there by name, hakmem.bash as well as hakmem.
+completionsdir = $(datadir)/bash-completion/completions
+dist_completions_DATA = migrate/tool/hakmem.bash
+endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/tool/classes.c - hakmem classes: the size classes and what a plan makes of them
+ *
+ * Waste is counted against what was asked for: a block of 64 bytes for 50 wastes 28 %. The worst is
+ * that of a class's smallest size, the mean that over all its sizes, each as likely as the next.
+ */
+#include "migrate/tool/tool.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct arguments {
+	const char *plan; /* NULL: not given */
+	bool json;
+};
+
+/* What there is to say of a class. */
+struct row {
+	unsigned class;
+	size_t min_bytes, max_bytes; /* of requests; max_bytes is 0 where there is no end */
+	size_t block_bytes;	     /* 0: fitted to each request */
+	double worst_pct, mean_pct;  /* of waste, where block_bytes is not 0 */
+	const char *band, *target, *served_by;
+};
+
+static void measure_waste(struct row *row)
+{
+	double sum = 0;
+
+	for (size_t bytes = row->min_bytes; bytes <= row->max_bytes; bytes++)
+		sum += (double)(row->block_bytes - bytes) / (double)bytes;
+	row->mean_pct = 100 * sum / (double)(row->max_bytes - row->min_bytes + 1);
+	row->worst_pct = 100 * (double)(row->block_bytes - row->min_bytes) / (double)row->min_bytes;
+}
+
+static struct row row_of(const struct plan *plan, unsigned class)
+{
+	struct row row = {
+		.class = class,
+		.min_bytes = class == 0 ? 1 : next_class_bytes(class - 1) + 1,
+		.band = plan_band_name(class),
+		.target = plan_target_name(plan->class[class].target),
+		.served_by = plan_target_name(plan_served_by(plan, class)),
+	};
+	if (class != NEXT_CLASS_HUGE) {
+		row.max_bytes = row.block_bytes = next_class_bytes(class);
+		measure_waste(&row);
+	}
+	return row;
+}
+
+/* --- for programs ----------------------------------------------------------------------------- */
+
+/* A plan that was read holds printable ASCII and tabs. */
+static void print_json_string(const char *text)
+{
+	putchar('"');
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			putchar('\\');
+		if (*text == '\t')
+			fputs("\\t", stdout);
+		else
+			putchar(*text);
+	}
+	putchar('"');
+}
+
+static void print_json_number(const char *name, bool known, double value, int digits)
+{
+	if (known)
+		printf(", \"%s\": %.*f", name, digits, value);
+	else
+		printf(", \"%s\": null", name);
+}
+
+static void print_json(const struct plan *plan, const char *text)
+{
+	fputs("{\n  \"plan\": ", stdout);
+	print_json_string(text);
+	printf(",\n  \"old_mid\": \"%s\",\n  \"classes\": [\n", plan_target_name(plan->old_mid));
+	for (unsigned class = 0; class < NEXT_CLASSES; class++) {
+		struct row row = row_of(plan, class);
+		bool fixed = row.block_bytes != 0;
+
+		printf("    {\"class\": %u, \"band\": \"%s\", \"min_bytes\": %zu", class, row.band,
+		       row.min_bytes);
+		print_json_number("max_bytes", fixed, (double)row.max_bytes, 0);
+		print_json_number("block_bytes", fixed, (double)row.block_bytes, 0);
+		print_json_number("waste_worst_pct", fixed, row.worst_pct, 3);
+		print_json_number("waste_mean_pct", fixed, row.mean_pct, 3);
+		printf(", \"target\": \"%s\", \"served_by\": \"%s\"}%s\n", row.target,
+		       row.served_by, class + 1 < NEXT_CLASSES ? "," : "");
+	}
+	fputs("  ]\n}\n", stdout);
+}
+
+/* --- for people ------------------------------------------------------------------------------- */
+
+/* The eye looks for what a plan has moved: next stands out, the rest stays plain. */
+static const char *colour_on(const char *served_by)
+{
+	const char *refused = getenv("NO_COLOR");
+	if (!isatty(STDOUT_FILENO) || (refused && *refused))
+		return "";
+	return served_by == plan_target_name(PLAN_NEXT) ? "\033[32m" : "";
+}
+
+static void print_row(const struct row *row)
+{
+	const char *colour = colour_on(row->served_by);
+
+	printf("%5u  %-5s  %8zu - ", row->class, row->band, row->min_bytes);
+	if (row->block_bytes != 0)
+		printf("%8zu  %8zu  %8.1f  %7.1f", row->max_bytes, row->block_bytes, row->worst_pct,
+		       row->mean_pct);
+	else
+		printf("%8s  %8s  %8s  %7s", "", "fitted", "", "");
+	printf("  %-6s  %s%s%s\n", row->target, colour, row->served_by, *colour ? "\033[0m" : "");
+}
+
+/* The figure that the spacing of the classes was chosen by: small sizes, whose classes lie 16 bytes
+ * apart for alignment's sake, are left out. */
+static double spaced_mean_pct(const struct plan *plan)
+{
+	double sum = 0;
+	unsigned first = next_class_of(256) + 1;
+
+	for (unsigned class = first; class < NEXT_CLASS_HUGE; class++)
+		sum += row_of(plan, class).mean_pct;
+	return sum / (NEXT_CLASS_HUGE - first);
+}
+
+static void print_table(const struct plan *plan, const char *text)
+{
+	printf("plan: %s\n", *text ? text : "none, so everything is old");
+	printf("old:  %s for mid, system for the rest\n\n", plan_target_name(plan->old_mid));
+	printf("%5s  %-5s  %-19s  %8s  %8s  %7s  %-6s  %s\n", "", "", "", "block", "worst", "mean",
+	       "", "served");
+	printf("%5s  %-5s  %8s %10s  %8s  %8s  %7s  %-6s  %s\n", "class", "band", "from",
+	       "to bytes", "bytes", "waste %", "waste %", "plan", "by");
+	for (unsigned class = 0; class < NEXT_CLASSES; class++) {
+		struct row row = row_of(plan, class);
+		print_row(&row);
+	}
+	printf("\nmean waste of the classes above 256 bytes: %.1f %%\n", spaced_mean_pct(plan));
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'p':
+		arguments->plan = argument;
+		return 0;
+	case 'j':
+		arguments->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "nothing to do with: %s", argument);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int tool_classes(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ .name = "plan",
+		  .key = 'p',
+		  .arg = "PLAN",
+		  .doc = "The plan to show; default: HAKMEM_PLAN, else everything old" },
+		{ .name = "json", .key = 'j', .doc = "Print JSON" },
+		{ .name = NULL },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.doc = "Show the size classes: which sizes they take, how large their blocks in "
+		       "next are, what is wasted by that, and what serves them under the plan."
+		       "\vWaste is counted against what was asked for: 64 bytes for 50 waste 28 %. "
+		       "Exit status: 0; 1 if writing fails; 2 for a wrong command line or plan.",
+	};
+	struct arguments arguments = { .plan = NULL };
+	const char *text;
+	struct plan plan;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	if (!tool_read_plan(argv[0], arguments.plan, &plan, &text))
+		return EXIT_USAGE;
+	if (arguments.json)
+		print_json(&plan, text);
+	else
+		print_table(&plan, text);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_OK;
+	tool_error(argv[0], "cannot write the output");
+	return EXIT_FAILED;
+}

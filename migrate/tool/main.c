@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/tool/main.c - the hakmem command: its own options, and the table of subcommands */
+#include "migrate/tool/tool.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct tool_command commands[] = {
+	{ .name = "run", .summary = "start a program on the library", .main = tool_run },
+	{ .name = "classes",
+	  .summary = "show the size classes and what a plan makes of them",
+	  .main = tool_classes },
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	(void)state;
+	fprintf(stream, "hakmem %s\n", PACKAGE_VERSION);
+}
+
+static const struct tool_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* argp shows what follows a vertical tab in the description behind the options. */
+static char *help_filter(int key, const char *text, void *input)
+{
+	(void)input;
+	if (key != ARGP_KEY_HELP_EXTRA)
+		return (char *)text;
+
+	char *list = NULL;
+	size_t length = 0;
+	FILE *stream = open_memstream(&list, &length);
+	if (!stream)
+		return NULL;
+	fputs("Commands:\n", stream);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`hakmem COMMAND --help' tells more. Plans are described in hakmem(1).", stream);
+	fclose(stream);
+	return list; /* argp frees it */
+}
+
+/* What comes before the subcommand; where that stands in argv. */
+struct arguments {
+	int command_at;
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (!find_command(argument))
+			argp_error(state, "no such command: %s", argument);
+		arguments->command_at = state->next - 1;
+		state->next = state->argc; /* the rest is the subcommand's */
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which command?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.parser = parse_option,
+		.args_doc = "COMMAND [ARGUMENT...]",
+		.doc = "Move a program's memory from its old allocator to a new one, one size "
+		       "class at a time.",
+		.help_filter = help_filter,
+	};
+	static char name[64];
+	static char program[] = "hakmem";
+	struct arguments arguments = { .command_at = 0 };
+
+	argp_err_exit_status = EXIT_USAGE;
+	argp_program_version_hook = print_version;
+	if (argc > 0)
+		argv[0] = program;
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
+
+	const struct tool_command *command = find_command(argv[arguments.command_at]);
+	if (!command)
+		return EXIT_USAGE;
+	argc -= arguments.command_at;
+	argv += arguments.command_at;
+	snprintf(name, sizeof(name), "%s %s", program, command->name);
+	argv[0] = name;
+	return command->main(argc, argv);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/tool/run.c - hakmem run: start a program on the library
+ *
+ * Everything that can be found wrong is found before the program starts; after exec() there is only
+ * the library's one line on stderr.
+ */
+#include "migrate/tool/tool.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct arguments {
+	const char *plan, *library; /* NULL: not given */
+	char **command;		    /* NULL-terminated, at least one */
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'p':
+		arguments->plan = argument;
+		return 0;
+	case 'l':
+		arguments->library = argument;
+		return 0;
+	case ARGP_KEY_ARG:
+		arguments->command = state->argv + state->next - 1;
+		state->next = state->argc; /* the rest is the command's */
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which program?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Ours first, so that it is before any other malloc in symbol order; theirs behind it is then the
+ * system that plans speak of. */
+static bool preload(const char *library)
+{
+	const char *others = getenv("LD_PRELOAD");
+	char *value;
+
+	if (!others || !*others)
+		return setenv("LD_PRELOAD", library, 1) == 0;
+	if (asprintf(&value, "%s:%s", library, others) < 0)
+		return false;
+	bool done = setenv("LD_PRELOAD", value, 1) == 0;
+	free(value);
+	return done;
+}
+
+int tool_run(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ .name = "plan",
+		  .key = 'p',
+		  .arg = "PLAN",
+		  .doc = "Which allocator serves which sizes; default: HAKMEM_PLAN, else "
+			 "everything old" },
+		{ .name = "lib",
+		  .key = 'l',
+		  .arg = "FILE",
+		  .doc = "The library to preload; default: HAKMEM_LIB, else the one this command "
+			 "was built or installed with" },
+		{ .name = NULL },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.args_doc = "[--] PROGRAM [ARGUMENT...]",
+		.doc = "Start PROGRAM with the hakmem library preloaded."
+		       "\vThe exit status is PROGRAM's; 2 for a wrong command line or plan, 125 if "
+		       "there is no library, 126 if PROGRAM cannot be executed, 127 if it cannot "
+		       "be found.\n\nExample: hakmem run --plan 'tiny=next' -- redis-server",
+	};
+	struct arguments arguments = { .plan = NULL };
+	const char *plan_text;
+	char library[PATH_MAX];
+	struct plan plan;
+
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
+	if (!tool_read_plan(argv[0], arguments.plan, &plan, &plan_text))
+		return EXIT_USAGE;
+	if (!library_find(argv[0], arguments.library, library))
+		return EXIT_NO_LIBRARY;
+	if (!preload(library) ||
+	    (arguments.plan && setenv("HAKMEM_PLAN", arguments.plan, 1) != 0)) {
+		tool_error(argv[0], "%s", strerror(errno));
+		return EXIT_NO_LIBRARY;
+	}
+	target_check(argv[0], arguments.command[0]);
+	execvp(arguments.command[0], arguments.command);
+	int reason = errno;
+	tool_error(argv[0], "%s: %s", arguments.command[0], strerror(reason));
+	return reason == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_STARTED;
+}

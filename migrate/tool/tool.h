@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/tool/tool.h - what the subcommands of hakmem(1) share
+ *
+ * main.c      the table of subcommands
+ * common.c    messages, plans from the command line
+ * run.c       hakmem run: start a program on the library
+ * library.c   which library that is
+ * target.c    whether the program can be preloaded at all
+ * classes.c   hakmem classes: the size classes and what a plan makes of them
+ */
+#ifndef TOOL_TOOL_H
+#define TOOL_TOOL_H
+
+#include "migrate/plan.h"
+#include "shim/base/compiler.h"
+
+/* Exit codes, those of env(1) where it has one; documented in hakmem.1. */
+enum tool_exit {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,	/* something went wrong that is none of those below */
+	EXIT_USAGE = 2,		/* the command line or the plan is wrong: nothing was started */
+	EXIT_NO_LIBRARY = 125,	/* run: no library to preload */
+	EXIT_NOT_STARTED = 126, /* run: the command exists and cannot be executed */
+	EXIT_NOT_FOUND = 127,	/* run: there is no such command */
+};
+
+struct tool_command {
+	const char *name;
+	const char *summary;
+	/* argv[0] is "hakmem NAME", for messages. Returns an exit code. */
+	int (*main)(int argc, char **argv);
+};
+
+int tool_run(int argc, char **argv);
+int tool_classes(int argc, char **argv);
+
+/* --- common.c --------------------------------------------------------------------------------- */
+
+/* "hakmem COMMAND: TEXT" on stderr; `name` is the argv[0] of the subcommand. */
+void tool_error(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tool_warning(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The plan of --plan, of HAKMEM_PLAN where `option` is NULL, or everything old. *text is its text,
+ * "" for none. False, and the error told, if it is wrong. */
+MUST_USE bool tool_read_plan(const char *name, const char *option, struct plan *plan,
+			     const char **text);
+
+/* --- library.c -------------------------------------------------------------------------------- */
+
+/* The path of the library to preload, in `path` (PATH_MAX bytes): `option`, HAKMEM_LIB, beside a
+ * tool in its build tree, as installed. False, and the error told, if there is none. */
+MUST_USE bool library_find(const char *name, const char *option, char *path);
+
+/* --- target.c --------------------------------------------------------------------------------- */
+
+/* Warns if the program that execvp(command) starts will not load the library. */
+void target_check(const char *name, const char *command);
+
+#endif
