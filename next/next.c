@@ -125,12 +125,28 @@ size_t next_usable_bytes(const void *block)
 	return page_of_live_block(block, &number)->block_bytes;
 }
 
+/* A span grows into free slices behind it, and gives back those it no longer needs. */
+static bool span_resize(struct next_page *page, size_t bytes)
+{
+	size_t slices = align_up(bytes, SLICE_BYTES) >> SLICE_SHIFT;
+	if (bytes <= NEXT_BIN_MAX_BYTES || bytes > SPAN_MAX_BYTES)
+		return false;
+	if (slices != load_relaxed(&page->slices) && !segment_resize(page, slices))
+		return false;
+	page_resize_span(page, next_class_of(bytes));
+	return true;
+}
+
 void *next_resize(void *block, size_t bytes)
 {
+	size_t number;
 	if (map_kind_of(block) != MAP_NEXT)
 		return bytes > SPAN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
-	size_t room = next_usable_bytes(block);
+	struct next_page *page = page_of_live_block(block, &number);
+	if (page_owner(page) == OWNER_SPAN)
+		return span_resize(page, bytes) ? block : NULL;
 	/* A block that shrinks to half or less moves to where it fits; the smallest have nowhere to go. */
+	size_t room = page->block_bytes;
 	return bytes <= room && (bytes > room / 2 || room <= 4 * NEXT_ALIGNMENT) ? block : NULL;
 }
 

@@ -62,6 +62,13 @@ void page_make_span(struct next_page *page, unsigned class)
 	store_relaxed(&page->owner, OWNER_SPAN);
 }
 
+void page_resize_span(struct next_page *page, unsigned class)
+{
+	store_relaxed(&page->bin, (uint8_t)class);
+	page->block_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
+	page->magic = UINT64_MAX / page->block_bytes + 1;
+}
+
 bool page_advance(struct next_page *page)
 {
 	/* From the front: blocks in use stay together there, and memory behind them stays untouched. */

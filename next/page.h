@@ -41,6 +41,9 @@ void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, boo
 /* One live block over all slices of the page; it belongs to nobody. */
 void page_make_span(struct next_page *page, unsigned class);
 
+/* The span's run of slices was made longer or shorter, for a size of this class. */
+void page_resize_span(struct next_page *page, unsigned class);
+
 INLINE uintptr_t page_owner(const struct next_page *page)
 {
 	return load_relaxed(&page->owner) & ~OWNER_FLAGS;

@@ -118,25 +118,31 @@ static uint64_t aligned_starts(size_t align_slices)
 	return starts;
 }
 
-static struct next_page *take(struct group *group, size_t i, uint64_t run, bool *zero)
+/* The run was claimed: it leaves the reserve, and its slices lead to the page. True if it reads as zero. */
+static bool take(struct group *group, size_t i, uint64_t run, struct next_page *page)
 {
-	struct next_segment *segment = load_relaxed(&group->base[i]);
+	struct next_segment *segment = segment_of(page);
+	int64_t slices = __builtin_popcountll(run);
 	uint64_t dirty = load_relaxed(&group->dirty[i]) & run;
-	*zero = dirty == 0;
 	if (dirty)
 		fetch_sub_relaxed(&reserve_slices, (int64_t)__builtin_popcountll(dirty));
-	int64_t used = fetch_add_relaxed(&used_slices, (int64_t)__builtin_popcountll(run));
-	used += (int64_t)__builtin_popcountll(run);
+	int64_t used = fetch_add_relaxed(&used_slices, slices) + slices;
 	if (used > load_relaxed(&high_water))
 		store_relaxed(&high_water, used);
-	unsigned first = (unsigned)lowest_bit(run);
-	struct next_page *page = &segment->pages[first];
-	page->first_slice = first;
-	uint32_t slices = (uint32_t)__builtin_popcountll(run);
-	store_relaxed(&page->slices, slices);
+	uint32_t first = (uint32_t)lowest_bit(run);
 	uint32_t offset = (uint32_t)((char *)page - (char *)segment);
-	for (uint32_t s = first; s < first + slices; s++)
+	for (uint32_t s = first; s < first + (uint32_t)slices; s++)
 		store_relaxed(&segment->page_at[s], offset);
+	return dirty == 0;
+}
+
+/* A whole run was claimed: it becomes the page of its first slice. */
+static struct next_page *take_page(struct group *group, size_t i, uint64_t run, bool *zero)
+{
+	struct next_segment *segment = load_relaxed(&group->base[i]);
+	struct next_page *page = &segment->pages[lowest_bit(run)];
+	store_relaxed(&page->slices, (uint32_t)__builtin_popcountll(run));
+	*zero = take(group, i, run, page);
 	return page;
 }
 
@@ -159,7 +165,7 @@ static struct next_page *claim_from(struct group *group, size_t i, size_t slices
 		/* acquire: pairs with the release in segment_release() and segment_make(), so that the
 		 * descriptors and the slices' contents are ours as the last owner left them */
 		if (cas_acquire(&group->free[i], &free, free & ~run))
-			return take(group, i, run, zero);
+			return take_page(group, i, run, zero);
 	}
 	/* No run at all: note it, unless something was freed since. */
 	cas_relaxed(&group->room[i], &room, (room & ~ROOM_MASK) | (uint32_t)(slices - 1));
@@ -230,7 +236,7 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	size_t i = id % GROUP_SEGMENTS;
 	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
 	store_relaxed(&group->base[i], segment);
-	struct next_page *page = take(group, i, run, zero);
+	struct next_page *page = take_page(group, i, run, zero);
 	/* release: pairs with the acquire in claim_from() */
 	store_release(&group->free[i], ALL_SLICES & ~run);
 	room_open(group, i);
@@ -246,17 +252,15 @@ struct next_page *segment_claim(size_t slices, size_t align_slices, bool *zero)
 
 /* --- giving back ------------------------------------------------------------------------------- */
 
-void segment_release(struct next_page *page)
+/* Slices of a run that belongs to the caller are nobody's any more. */
+static void give_back(struct next_segment *segment, uint32_t first, uint32_t slices)
 {
-	struct next_segment *segment = segment_of(page);
 	struct group *group = group_of(segment->id);
 	size_t i = segment->id % GROUP_SEGMENTS;
-	uint32_t slices = load_relaxed(&page->slices);
-	uint64_t run = run_mask(page->first_slice, slices);
+	uint64_t run = run_mask(first, slices);
 	uint32_t nobody = (uint32_t)offsetof(struct next_segment, pages);
-	for (uint32_t s = page->first_slice; s < page->first_slice + slices; s++)
+	for (uint32_t s = first; s < first + slices; s++)
 		store_relaxed(&segment->page_at[s], nobody);
-	store_relaxed(&page->owner, OWNER_NONE);
 	store_relaxed(&group->touched[i], clock_ticks());
 	fetch_or_relaxed(&group->dirty[i], run);
 	fetch_add_relaxed(&reserve_slices, (int64_t)slices);
@@ -265,6 +269,38 @@ void segment_release(struct next_page *page)
 	fetch_or_release(&group->free[i], run);
 	room_open(group, i);
 	segment_purge_some();
+}
+
+void segment_release(struct next_page *page)
+{
+	store_relaxed(&page->owner, OWNER_NONE);
+	give_back(segment_of(page), page->first_slice, load_relaxed(&page->slices));
+}
+
+bool segment_resize(struct next_page *page, size_t slices)
+{
+	struct next_segment *segment = segment_of(page);
+	uint32_t first = page->first_slice, now = load_relaxed(&page->slices);
+	if (first + slices > SEGMENT_SLICES)
+		return false;
+	if (slices < now) {
+		store_relaxed(&page->slices, (uint32_t)slices);
+		give_back(segment, first + (uint32_t)slices, now - (uint32_t)slices);
+		return true;
+	}
+	struct group *group = group_of(segment->id);
+	size_t i = segment->id % GROUP_SEGMENTS;
+	uint64_t run = run_mask(first + now, slices - now);
+	uint64_t free = load_relaxed(&group->free[i]);
+	do {
+		if ((free & run) != run)
+			return false;
+		/* acquire: as in claim_from() */
+	} while (!cas_acquire(&group->free[i], &free, free & ~run));
+	take(group, i, run, page);
+	store_relaxed(&page->slices, (uint32_t)slices);
+	segment_purge_some();
+	return true;
 }
 
 static size_t purge_segment(struct group *group, size_t i)

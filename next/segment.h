@@ -34,6 +34,10 @@ MUST_USE struct next_page *segment_claim_existing(size_t slices, size_t align_sl
 /* Gives the page's slices back; its descriptor belongs to nobody afterwards. */
 void segment_release(struct next_page *page);
 
+/* Makes the claimed run longer or shorter at its end, its beginning stays. False, and nothing changed, if
+ * the slices behind it are not free. */
+MUST_USE bool segment_resize(struct next_page *page, size_t slices);
+
 /* Gives free resident slices back to the kernel: all of them (and says how many bytes), or as many as the
  * bound and the clock say. */
 size_t segment_purge_all(void);
