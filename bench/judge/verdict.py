@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""bench/judge/verdict.py - from single runs to a table: medians, spreads, ratios, memory"""
+from judge import estimator
+
+
+def _rounds(journal, case, variant):
+    """{round: result} without the warm-up and without failures."""
+    return {number: result for (name, library, number), result in journal.runs.items()
+            if name == case and library == variant and number > 0 and "error" not in result}
+
+
+def _errors(journal, case, variant):
+    return sorted({result["error"] for (name, library, _), result in journal.runs.items()
+                   if name == case and library == variant and "error" in result})
+
+
+def _median_of(results, key):
+    values = [result[key] for result in results.values() if result.get(key) is not None]
+    return estimator.median(values) if values else None
+
+
+def _summary(case, results):
+    values = [result[case.metric] for result in results.values()
+              if result.get(case.metric) is not None]
+    summary = {
+        "rounds": len(results),
+        "median": estimator.median(values),
+        "spread": estimator.spread(values),
+        "peak_rss_bytes": _median_of(results, case.memory),
+        "faults": _median_of(results, "faults"),
+        "switches": _median_of(results, "switches"),
+        "cpu_s": _median_of(results, "cpu_s"),
+        "also": {key: _median_of(results, key) for key, _ in case.also},
+    }
+    last = results[max(results)]
+    for key in ("series", "malloc_curve", "free_curve", "both_curve"):
+        if key in last:
+            summary[key] = last[key]
+    said = {result["said"] for result in results.values() if "said" in result}
+    if said:
+        summary["said"] = sorted(said)
+    return summary
+
+
+def _scores(case, results):
+    scores = {number: case.score(result) for number, result in results.items()}
+    return {number: score for number, score in scores.items() if score is not None}
+
+
+def _memory(case, results):
+    return {number: result[case.memory] for number, result in results.items()
+            if result.get(case.memory)}
+
+
+def build(journal, cases, names, ours, confidence=0.95):
+    """The whole verdict as plain data.
+
+    `names` are the columns, `ours` those that are held against every other one. Speed ratios are
+    ours/theirs of the score (above 1 is better), memory ratios ours/theirs of peak RSS (below 1 is
+    better).
+    """
+    verdict = {"libraries": names, "ours": ours, "confidence": confidence, "cases": {},
+               "means": {}}
+    scores, memory = {}, {}
+    for case in cases:
+        row = {"unit": case.unit, "less_is_better": case.less, "libraries": {}, "ratios": {}}
+        for name in names:
+            results = _rounds(journal, case.name, name)
+            errors = _errors(journal, case.name, name)
+            # a library that fails some of its runs gets no score from the others
+            if results and not errors:
+                row["libraries"][name] = _summary(case, results)
+                scores[case.name, name] = _scores(case, results)
+                memory[case.name, name] = _memory(case, results)
+            else:
+                row["libraries"][name] = {"errors": errors or ["no run"]}
+        for mine in ours:
+            row["ratios"][mine] = {
+                peer: _ratios(scores, memory, case.name, mine, peer, confidence)
+                for peer in names if peer != mine and (case.name, peer) in scores
+                and (case.name, mine) in scores}
+            _against_best(row, mine, [n for n in names if n not in ours], case)
+        verdict["cases"][case.name] = row
+    for mine in ours:
+        verdict["means"][mine] = {
+            peer: _means(scores, memory, cases, mine, peer, confidence)
+            for peer in names if peer != mine}
+    return verdict
+
+
+def _ratios(scores, memory, case, mine, peer, confidence):
+    speed = estimator.ratio(scores[case, mine], scores[case, peer], confidence)
+    rss = estimator.ratio(memory[case, mine], memory[case, peer], confidence)
+    return {"speed": speed.as_dict() if speed else None, "rss": rss.as_dict() if rss else None}
+
+
+def _against_best(row, mine, peers, case):
+    """The fastest peer of this row, and the leanest of the three fastest."""
+    done = [peer for peer in peers if "median" in row["libraries"].get(peer, {})]
+    if not done or "median" not in row["libraries"].get(mine, {}):
+        return
+    done.sort(key=lambda peer: row["libraries"][peer]["median"], reverse=not case.less)
+    leanest = min(done[:3], key=lambda peer: row["libraries"][peer]["peak_rss_bytes"] or 0)
+    row.setdefault("best", {})[mine] = {"fastest": done[0], "leanest_of_three": leanest}
+
+
+def _means(scores, memory, cases, mine, peer, confidence):
+    """Geometric means over the rows that both finished."""
+    both = [case.name for case in cases
+            if (case.name, mine) in scores and (case.name, peer) in scores]
+    speed = estimator.geometric_mean(
+        [(scores[name, mine], scores[name, peer]) for name in both], confidence)
+    rss = estimator.geometric_mean(
+        [(memory[name, mine], memory[name, peer]) for name in both], confidence)
+    return {"rows": len(both), "speed": speed.as_dict() if speed else None,
+            "rss": rss.as_dict() if rss else None}
+
+
+def own_figures(stats):
+    """The lines of hakmem's malloc_stats that are its own; libc's arenas follow them."""
+    lines = []
+    for line in stats.splitlines():
+        if line.startswith("Arena "):
+            break
+        if line.strip():
+            lines.append(line)
+    return lines
+
+
+# ---- the table on the terminal -------------------------------------------------------------
+
+
+def number(value):
+    """Four figures with a unit prefix."""
+    for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:.3g}{prefix}"
+    return f"{value:.3g}"
+
+
+def megabytes(value):
+    return "-" if value is None else f"{value / (1 << 20):.1f}"
+
+
+def interval(ratio):
+    if ratio is None:
+        return "-"
+    if ratio["low"] is None:
+        return f"{ratio['point']:.2f} (no interval)"
+    return f"{ratio['point']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+
+
+def text(verdict):
+    """The verdict as lines of text."""
+    lines = []
+    names = verdict["libraries"]
+    for case, row in verdict["cases"].items():
+        lines.append(f"{case} ({row['unit']})")
+        width = max(map(len, names))
+        for name in names:
+            cell = row["libraries"][name]
+            if "errors" in cell:
+                lines.append(f"  {name:<{width}}  failed: {cell['errors'][0]}")
+                continue
+            line = (f"  {name:<{width}}  {number(cell['median']):>8} +-{cell['spread']:4.0%}"
+                    f"  {megabytes(cell['peak_rss_bytes']):>8} MB"
+                    f"  {number(cell['faults'] or 0):>7} faults"
+                    f"  {number(cell['switches'] or 0):>7} switches")
+            for mine in verdict["ours"]:
+                ratio = row["ratios"][mine].get(name)
+                if ratio:
+                    line += f"  {mine} is {interval(ratio['speed'])}"
+            for key, value in cell["also"].items():
+                if value is not None:
+                    shown = megabytes(value) + " MB" if "rss" in key else f"{value:.3g}"
+                    line += f"  {key} {shown}"
+            lines.append(line)
+    for mine, means in verdict["means"].items():
+        lines.append(f"geometric mean of {mine}: speed (above 1 is faster), peak RSS (below 1 is "
+                     "leaner)")
+        for peer, mean in means.items():
+            lines.append(f"  against {peer}: {interval(mean['speed'])}, RSS "
+                         f"{interval(mean['rss'])}, {mean['rows']} rows")
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+# bench/local.mk - benchmarks: nothing here is installed, and the programs are built on demand
+#
+#   make bench          every workload on every library, with pictures, in under an hour; resumable
+#   make bench-quick    a part of it in under four minutes
+#   make bench-self     the judge's own test: one library against itself and against a planted loss
+#   make ladder         the plan's table as measured here
+#   make instructions   instructions per malloc/free pair
+#
+# Other libraries: make bench BENCH_SIDES='glibc hakmem:next mine=/path/to/lib.so'
+
+bench_common = bench/common.c bench/common.h bench/result.c
+
+# The workloads are programs on plain malloc, not linked with the library: it is preloaded. What
+# keeps the compiler from removing malloc/free pairs is NOBUILTIN_CFLAGS in AM_CFLAGS.
+bench_programs = \
+	bench/burst \
+	bench/calloc \
+	bench/churn \
+	bench/free-only \
+	bench/larson \
+	bench/latency \
+	bench/locality \
+	bench/mf1 \
+	bench/mf2 \
+	bench/pairs \
+	bench/producer-consumer \
+	bench/realloc \
+	bench/remote \
+	bench/return \
+	bench/startup \
+	bench/thread-churn
+
+EXTRA_PROGRAMS += $(bench_programs)
+CLEANFILES += $(bench_programs)
+
+bench_burst_SOURCES = bench/burst.c $(bench_common)
+bench_calloc_SOURCES = bench/calloc.c $(bench_common)
+bench_churn_SOURCES = bench/churn.c $(bench_common)
+bench_free_only_SOURCES = bench/free-only.c $(bench_common)
+bench_larson_SOURCES = bench/larson.c $(bench_common)
+bench_latency_SOURCES = bench/latency.c $(bench_common)
+bench_locality_SOURCES = bench/locality.c $(bench_common)
+bench_mf1_SOURCES = bench/mf1.c $(bench_common)
+bench_mf2_SOURCES = bench/mf2.c $(bench_common)
+bench_pairs_SOURCES = bench/pairs.c $(bench_common)
+bench_producer_consumer_SOURCES = bench/producer-consumer.c $(bench_common)
+bench_realloc_SOURCES = bench/realloc.c $(bench_common)
+bench_remote_SOURCES = bench/remote.c $(bench_common)
+bench_return_SOURCES = bench/return.c $(bench_common)
+bench_startup_SOURCES = bench/startup.c $(bench_common)
+bench_thread_churn_SOURCES = bench/thread-churn.c $(bench_common)
+
+bench_scripts = bench/compare bench/instructions bench/ladder bench/perf
+
+TESTS += bench/estimator_test.py
+
+EXTRA_DIST += \
+	$(bench_scripts) \
+	bench/estimator_test.py \
+	bench/judge/__init__.py \
+	bench/judge/estimator.py \
+	bench/judge/libraries.py \
+	bench/judge/page.py \
+	bench/judge/plots.py \
+	bench/judge/programs.py \
+	bench/judge/runner.py \
+	bench/judge/verdict.py \
+	bench/judge/workloads.py \
+	docs/BENCH.md
+
+# Not called BENCH_LIBRARIES, which automake would take for a list of libraries to build.
+BENCH_SIDES =
+BENCH_BUDGET = 2600
+BENCH_OUT = bench-results
+bench_at = --programs '$(abs_builddir)/bench'
+
+bench-programs: $(bench_programs)
+
+# The self-test, the counts and the ladder come first, for the page shows them too. Each is made
+# again only when a program or the library is newer, and compare goes on where it was interrupted.
+# A self-test that does not hold is shown on the page and stops nothing: the machine may be busy.
+bench: $(BENCH_OUT)/self-test/self-test.json $(BENCH_OUT)/instructions.json \
+		$(BENCH_OUT)/ladder.json
+	$(srcdir)/bench/compare $(bench_at) --budget '$(BENCH_BUDGET)' --out '$(BENCH_OUT)' \
+		--extra '$(BENCH_OUT)/self-test/self-test.json' \
+		--extra '$(BENCH_OUT)/instructions.json' --extra '$(BENCH_OUT)/ladder.json' \
+		$(BENCH_SIDES)
+
+$(BENCH_OUT)/self-test/self-test.json: $(bench_programs) libhakmem.la
+	-$(srcdir)/bench/compare $(bench_at) --self-test --budget 220 \
+		--out '$(BENCH_OUT)/self-test' $(BENCH_SIDES)
+
+$(BENCH_OUT)/instructions.json: $(bench_programs) libhakmem.la
+	@$(MKDIR_P) '$(BENCH_OUT)'
+	$(srcdir)/bench/instructions $(bench_at) --json '$@' $(BENCH_SIDES)
+
+$(BENCH_OUT)/ladder.json: $(bench_programs) libhakmem.la
+	@$(MKDIR_P) '$(BENCH_OUT)'
+	$(srcdir)/bench/ladder $(bench_at) --budget 200 --json '$@'
+
+bench-quick: $(bench_programs) libhakmem.la
+	$(srcdir)/bench/compare $(bench_at) --quick --budget 170 --out '$(BENCH_OUT)-quick' \
+		$(BENCH_SIDES)
+
+bench-self: $(bench_programs) libhakmem.la
+	$(srcdir)/bench/compare $(bench_at) --self-test --budget 220 \
+		--out '$(BENCH_OUT)/self-test' $(BENCH_SIDES)
+
+ladder: $(bench_programs) libhakmem.la
+	$(srcdir)/bench/ladder $(bench_at)
+
+instructions: $(bench_programs) libhakmem.la
+	$(srcdir)/bench/instructions $(bench_at) $(BENCH_SIDES)
+
+.PHONY: bench bench-programs bench-quick bench-self instructions ladder
