@@ -65,9 +65,14 @@ static void free_mine(struct next_heap *heap, struct next_page *page, size_t num
 	if (owner == mine) {
 		free_own(page, number, block);
 	} else if (owner == (mine | OWNER_FULL) && cas_seq_cst(&page->owner, &owner, mine)) {
-		/* Claimed before any other thread: nobody pushes it on the ready stack now. */
+		/* Claimed before any other thread: nobody pushes it on the ready stack now. It was full, so
+		 * this is its one free block. */
 		page_free_block(page, number, block);
-		heap_settle(heap, page);
+		page->countdown = page->block_count - 1;
+		if (page->countdown == 0)
+			heap_settle(heap, page);
+		else
+			queue_append(heap, page);
 	} else if (owner == (mine | OWNER_REMOTE)) {
 		uint32_t merged = page_merge(page, heap);
 		if (!page->in_slot)
