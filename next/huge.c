@@ -13,12 +13,16 @@
 #include "shim/base/map.h"
 #include "shim/base/os.h"
 
+#include <errno.h>
+
 struct huge {
 	_Atomic size_t block_bytes; /* [huge_lock, but before the map knows of it] a multiple of 4 KiB */
+	struct huge *next_unreturned;	/* [huge_lock] */
 };
 
 static struct lock huge_lock = LOCK_INIT;
 static _Atomic size_t huge_blocks, huge_bytes;
+static struct huge *unreturned; /* [huge_lock] mappings that munmap() refused so far */
 
 void huge_init(void)
 {
@@ -40,30 +44,38 @@ static void set_bytes(void *block, size_t bytes)
 	store_relaxed(&header_of(block)->block_bytes, bytes);
 }
 
-/* The mapping is there, and the map says so from here on. */
-static bool claim(void *block, size_t bytes)
+/* The map says that the block is there; the table has room for that, see map_prepare(). */
+static void remember(void *block, size_t bytes)
 {
-	if (!map_claim(block, bytes, MAP_NEXT_HUGE_REST))
-		return false;
-	if (map_claim(block, 1, MAP_NEXT_HUGE))
-		return true;
-	map_release(block, bytes);
-	return false;
+	map_set(block, bytes, MAP_NEXT_HUGE_REST);
+	map_set(block, 1, MAP_NEXT_HUGE);
 }
 
 /* The map forgets the block while its mapping is still there: once it is gone, anybody's may take the
- * place, and write its own kind into the map. A claimed slot's byte is writable, so this cannot fail. */
+ * place, and write its own kind into the map. */
 static void forget(void *block, size_t bytes)
 {
 	map_release(block, bytes);
-	if (!map_claim(block, 1, MAP_NEXT_HUGE_GONE))
-		fatal_internal("a claimed slot is writable", __FILE__, __LINE__);
+	map_set(block, 1, MAP_NEXT_HUGE_GONE);
 }
 
-static void remember(void *block, size_t bytes)
+/* [lock: huge_lock] Gives the mapping of a block that the map does not know back. If the kernel refuses
+ * (a process has only so many mappings), then at least its memory, and the rest at the next try. */
+static void give_back(void *block, size_t bytes)
 {
-	if (!claim(block, bytes))
-		fatal_internal("a claimed slot is writable", __FILE__, __LINE__);
+	set_bytes(block, bytes);
+	header_of(block)->next_unreturned = unreturned;
+	unreturned = header_of(block);
+	while (unreturned) {
+		struct huge *first = unreturned, *after = first->next_unreturned;
+		bytes = load_relaxed(&first->block_bytes);
+		if (os_unmap(first, OS_PAGE_BYTES + bytes) != 0) {
+			int refused = os_purge((char *)first + OS_PAGE_BYTES, bytes);
+			(void)refused; /* then it stays as it is */
+			return;
+		}
+		unreturned = after;
+	}
 }
 
 void *huge_malloc(size_t bytes, size_t alignment)
@@ -77,11 +89,14 @@ void *huge_malloc(size_t bytes, size_t alignment)
 	if (!mapping)
 		return NULL;
 	void *block = mapping + OS_PAGE_BYTES;
-	set_bytes(block, bytes);
-	if (!claim(block, bytes)) {
-		os_unmap(mapping, OS_PAGE_BYTES + bytes);
+	if (!map_prepare(block, bytes)) {
+		lock_acquire(&huge_lock);
+		give_back(block, bytes);
+		lock_release(&huge_lock);
 		return NULL;
 	}
+	set_bytes(block, bytes);
+	remember(block, bytes);
 	fetch_add_relaxed(&huge_blocks, 1);
 	fetch_add_relaxed(&huge_bytes, bytes);
 	return block;
@@ -99,21 +114,29 @@ static char *block_covering(const void *address)
 	return (const char *)address < block + bytes_of(block) ? block : NULL;
 }
 
+/* [lock: huge_lock] A handler of SIGABRT may well allocate: the lock is not held when it runs. */
+__attribute__((noreturn)) static void misuse(const char *what, const void *address,
+					     const char *detail)
+{
+	lock_release(&huge_lock);
+	fatal_misuse(what, address, detail);
+}
+
 /* [lock: huge_lock] True if a block begins there, false for a stranger. */
 static bool is_block(const void *address)
 {
 	if (map_kind_of(address) == MAP_NEXT_HUGE_GONE) {
 		/* Something of the system's may live here by now, and begin at such an address too. */
 		if (((uintptr_t)address & MAP_SLOT_MASK) == 0 && !os_is_mapped(address))
-			fatal_misuse("free of a block that is free already", address, "double free");
+			misuse("free of a block that is free already", address, "double free");
 		return false;
 	}
 	char *block = block_covering(address);
 	if (!block)
 		return false;
 	if (block != address)
-		fatal_misuse("free of an address that is not a block's first byte", address,
-			     "interior pointer");
+		misuse("free of an address that is not a block's first byte", address,
+		       "interior pointer");
 	return true;
 }
 
@@ -126,7 +149,7 @@ bool huge_free(void *block)
 		forget(block, bytes);
 		fetch_sub_relaxed(&huge_blocks, 1);
 		fetch_sub_relaxed(&huge_bytes, bytes);
-		os_unmap(header_of(block), OS_PAGE_BYTES + bytes);
+		give_back(block, bytes);
 	}
 	lock_release(&huge_lock);
 	return ours;
@@ -140,49 +163,55 @@ size_t huge_usable_bytes(const void *block)
 	return bytes;
 }
 
-/* [lock: huge_lock] Changes the length without moving. */
-static bool resize_in_place(char *block, size_t old_bytes, size_t bytes)
+/* [lock: huge_lock] Changes the length without moving; 0 or a negative errno, and nothing changed. */
+static int resize_in_place(char *block, size_t old_bytes, size_t bytes)
 {
-	char *mapping = (char *)header_of(block);
+	int error;
 	if (bytes > old_bytes) {
-		if (!os_remap(mapping, OS_PAGE_BYTES + old_bytes, OS_PAGE_BYTES + bytes, NULL))
-			return false;
-		if (claim(block, bytes))
-			return true;
-		remember(block, old_bytes);
-		os_unmap(block + old_bytes, bytes - old_bytes);
-		return false;
+		if (!map_prepare(block, bytes))
+			return -EAGAIN;
+		error = os_remap(header_of(block), OS_PAGE_BYTES + old_bytes, OS_PAGE_BYTES + bytes,
+				 NULL);
+		if (error == 0)
+			remember(block, bytes);
+		return error;
 	}
 	/* Slots that the block leaves are forgotten first, as in forget(). */
 	char *rest = (char *)align_up((uintptr_t)block + bytes, MAP_SLOT_BYTES);
 	if (rest < block + old_bytes)
 		map_release(rest, (size_t)(block + old_bytes - rest));
 	set_bytes(block, bytes);
-	if (os_unmap(block + bytes, old_bytes - bytes) == 0)
-		return true;
-	set_bytes(block, old_bytes);
-	remember(block, old_bytes);
-	return false;
+	error = os_unmap(block + bytes, old_bytes - bytes);
+	if (error != 0) {
+		set_bytes(block, old_bytes);
+		remember(block, old_bytes);
+	}
+	return error;
 }
 
-/* [lock: huge_lock] Moves the mapping, pages and all, to where there is room. */
+/* [lock: huge_lock] Moves the mapping, pages and all, to where there is room. Only after resize_in_place()
+ * failed for want of room: mremap() unmaps the place it is to go to before it looks for other reasons to
+ * refuse, such as a block that the program split by its own madvise() or mprotect(), and whoever maps
+ * something then may be given that place. So the map knows of the new place when the block is there. */
 static char *resize_by_moving(char *block, size_t old_bytes, size_t bytes)
 {
 	char *mapping = os_map_aligned(OS_PAGE_BYTES + bytes, MAP_SLOT_BYTES, OS_PAGE_BYTES);
 	if (!mapping)
 		return NULL;
 	char *moved = mapping + OS_PAGE_BYTES;
-	if (!claim(moved, bytes)) {
-		os_unmap(mapping, OS_PAGE_BYTES + bytes);
+	if (!map_prepare(moved, bytes)) {
+		give_back(moved, bytes);
 		return NULL;
 	}
 	forget(block, old_bytes);
-	if (os_remap(header_of(block), OS_PAGE_BYTES + old_bytes, OS_PAGE_BYTES + bytes, mapping))
-		return moved;
-	remember(block, old_bytes);
-	forget(moved, bytes);
-	os_unmap(mapping, OS_PAGE_BYTES + bytes);
-	return NULL;
+	if (os_remap(header_of(block), OS_PAGE_BYTES + old_bytes, OS_PAGE_BYTES + bytes, mapping) !=
+	    0) {
+		remember(block, old_bytes);
+		os_unmap(mapping, OS_PAGE_BYTES + bytes);
+		return NULL;
+	}
+	remember(moved, bytes);
+	return moved;
 }
 
 void *huge_resize(void *block, size_t bytes)
@@ -194,9 +223,10 @@ void *huge_resize(void *block, size_t bytes)
 	lock_acquire(&huge_lock);
 	if (is_block(block)) {
 		size_t old_bytes = bytes_of(block);
-		if (bytes == old_bytes || resize_in_place(block, old_bytes, bytes))
+		int error = bytes == old_bytes ? 0 : resize_in_place(block, old_bytes, bytes);
+		if (error == 0)
 			result = block;
-		else if (bytes > old_bytes)
+		else if (bytes > old_bytes && error == -ENOMEM)
 			result = resize_by_moving(block, old_bytes, bytes);
 		if (result) {
 			set_bytes(result, bytes);

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SPINS_BEFORE_SLEEP 64
@@ -52,12 +54,20 @@ void lock_wake(struct lock *lock)
 
 /* --- fork -------------------------------------------------------------------------------------
  *
- * Two threads may fork at once, and one of them may do so from a signal handler over a lock that it
- * holds. Waiting for lock after lock could then close a circle: A holds x (below its handler) and
- * waits for y, B took y in its own prepare and waits for x. So prepare is all or nothing: whoever
- * meets a taken lock gives back all it took, waits for that one lock alone, and starts again. The
- * thread that holds x gets everything as soon as the others have given back.
+ * One thread forks at a time: it has the turn. It waits for each lock in turn while it keeps those it has,
+ * which closes no circle: whoever else holds a lock holds no other and gets on, except one kind. A thread
+ * may fork from a signal handler over a lock that it holds, and then stands still until it has the turn
+ * itself. So it first writes itself into the list of those, and the forking thread passes its lock over:
+ * nothing changes under it while its holder stands still. In the child such a lock is free, and what it
+ * guards is as the holder left it in the middle of its work.
+ *
+ * Signals are blocked from prepare to parent and child: a handler in between that forks as well would wait
+ * for the turn that the thread below it has.
  */
+#define STANDING_MAX	  64
+#define YIELDS_BEFORE_NAP 64
+#define NAP_NS		  50000
+
 static struct {
 	struct lock *first;
 	size_t count;
@@ -65,10 +75,10 @@ static struct {
 } groups[FORK_GROUPS_MAX];
 static size_t group_count;
 
-/* Which locks prepare took is not written down in the locks: those this thread held before the fork
- * are told apart by this set, filled under no lock but only ever used by the thread that forks,
- * which holds all others. A thread holds at most one lock outside prepare. */
-static _Atomic(struct lock *) held_before_fork;
+static struct lock turn = LOCK_INIT;
+static struct lock *kept;    /* [lock: turn] held by the forking thread before the fork */
+static sigset_t mask_before; /* [lock: turn] */
+static _Atomic uintptr_t standing[STANDING_MAX]; /* [any thread] tokens; 0: none */
 
 void lock_join_fork(struct lock *first, size_t count, size_t stride_bytes)
 {
@@ -88,54 +98,117 @@ static struct lock *lock_at(size_t group, size_t i)
 	return (struct lock *)((char *)groups[group].first + i * groups[group].stride_bytes);
 }
 
-/* Releases every lock before (end_group, end_i) except the one this thread held all along. */
-static void release_until(size_t end_group, size_t end_i, const struct lock *keep)
+static void each_lock(void (*visit)(struct lock *lock))
 {
-	for (size_t g = 0; g <= end_group && g < group_count; g++) {
-		size_t end = g == end_group ? end_i : groups[g].count;
-		for (size_t i = 0; i < end; i++)
-			if (lock_at(g, i) != keep)
-				lock_release(lock_at(g, i));
+	for (size_t g = 0; g < group_count; g++)
+		for (size_t i = 0; i < groups[g].count; i++)
+			visit(lock_at(g, i));
+}
+
+static void wait_a_little(unsigned tries)
+{
+	int saved_errno = errno;
+	if (tries < YIELDS_BEFORE_NAP)
+		sched_yield();
+	else /* the holder may have a lower priority than this thread */
+		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+	errno = saved_errno;
+}
+
+static bool stands_still(uintptr_t token)
+{
+	for (size_t i = 0; i < STANDING_MAX; i++)
+		/* acquire: pairs with the release in stand_still(), see take() */
+		if (load_acquire(&standing[i]) == token)
+			return true;
+	return false;
+}
+
+static void stand_still(void)
+{
+	for (unsigned tries = 0;; wait_a_little(tries++)) {
+		for (size_t i = 0; i < STANDING_MAX; i++) {
+			uintptr_t nobody = 0;
+			/* release: what this thread did under its lock comes before the fork that passes
+			 * the lock over */
+			if (cas_release(&standing[i], &nobody, thread_token()))
+				return;
+		}
 	}
 }
 
-static bool try_all(const struct lock *keep, struct lock **busy)
+static void move_on(void)
 {
-	for (size_t g = 0; g < group_count; g++) {
-		for (size_t i = 0; i < groups[g].count; i++) {
-			struct lock *lock = lock_at(g, i);
-			if (lock == keep || lock_try(lock))
-				continue;
-			release_until(g, i, keep);
-			*busy = lock;
-			return false;
-		}
+	for (size_t i = 0; i < STANDING_MAX; i++)
+		if (load_relaxed(&standing[i]) == thread_token())
+			store_relaxed(&standing[i], 0);
+}
+
+/* The lock this thread holds, if there is one: it holds one at most. */
+static struct lock *held_by_self(void)
+{
+	for (size_t g = 0; g < group_count; g++)
+		for (size_t i = 0; i < groups[g].count; i++)
+			if (lock_held_by_self(lock_at(g, i)))
+				return lock_at(g, i);
+	return NULL;
+}
+
+static void take(struct lock *lock)
+{
+	for (unsigned tries = 0; lock != kept && !lock_try(lock); wait_a_little(tries++)) {
+		uintptr_t holder = load_relaxed(&lock->word) & ~LOCK_SLEEPER;
+		/* Nobody leaves the list without the turn, so who is found there stays. */
+		if (holder && stands_still(holder))
+			return;
 	}
-	return true;
+}
+
+static void give_back(struct lock *lock)
+{
+	if (lock != kept && lock_held_by_self(lock))
+		lock_release(lock);
+}
+
+/* In the child: taken by this thread, or held by one that is not here. */
+static void make_free(struct lock *lock)
+{
+	if (lock != kept)
+		store_relaxed(&lock->word, 0);
+}
+
+static void end_turn(void)
+{
+	sigset_t mask = mask_before;
+	lock_release(&turn);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 void fork_prepare(void)
 {
-	struct lock *keep = NULL, *busy = NULL;
-	for (size_t g = 0; g < group_count && !keep; g++)
-		for (size_t i = 0; i < groups[g].count && !keep; i++)
-			if (lock_held_by_self(lock_at(g, i)))
-				keep = lock_at(g, i);
-	while (!try_all(keep, &busy)) {
-		lock_acquire(busy);
-		lock_release(busy);
-		sched_yield();
-	}
-	store_relaxed(&held_before_fork, keep);
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	struct lock *held = held_by_self();
+	if (held)
+		stand_still();
+	lock_acquire(&turn);
+	mask_before = before;
+	kept = held;
+	each_lock(take);
 }
 
 void fork_parent(void)
 {
-	release_until(group_count, 0, load_relaxed(&held_before_fork));
+	each_lock(give_back);
+	move_on();
+	end_turn();
 }
 
 void fork_child(void)
 {
-	/* Nobody sleeps on these locks here, whatever their state says: a wake finds no one. */
-	fork_parent();
+	each_lock(make_free);
+	for (size_t i = 0; i < STANDING_MAX; i++)
+		store_relaxed(&standing[i], 0);
+	end_turn();
 }

@@ -7,7 +7,7 @@
  * for the lock it holds itself nor lose it.
  *
  * Rule: outside of fork_prepare() a thread holds at most one lock at a time. So whoever holds a lock
- * always gets on, and fork_prepare() may wait for it whatever else is held.
+ * gets on, and fork_prepare() may wait for it whatever else is held; see lock.c for who does not.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -70,7 +70,7 @@ INLINE bool lock_held_by_self(struct lock *lock)
 void lock_join_fork(struct lock *first, size_t count, size_t stride_bytes);
 
 /* The three pthread_atfork handlers. prepare takes every lock that this thread does not hold itself;
- * parent and child release what prepare took. */
+ * parent and child release what prepare took. Signals are blocked from prepare to the other two. */
 void fork_prepare(void);
 void fork_parent(void);
 void fork_child(void);

@@ -20,21 +20,30 @@ static size_t slots_of(const void *start, size_t bytes, uintptr_t *first)
 	return (((uintptr_t)start + bytes - 1) >> MAP_SLOT_SHIFT) - *first + 1;
 }
 
-bool map_claim(const void *start, size_t bytes, enum map_kind kind)
+bool map_prepare(const void *start, size_t bytes)
 {
 	uintptr_t first;
 	size_t count = slots_of(start, bytes, &first);
-	if (first + count > map_bound || !reserve_writable(&map_kinds[first], count))
-		return false;
+	return first + count <= map_bound && reserve_writable(&map_kinds[first], count);
+}
+
+void map_set(const void *start, size_t bytes, enum map_kind kind)
+{
+	uintptr_t first;
+	size_t count = slots_of(start, bytes, &first);
 	for (size_t i = 0; i < count; i++)
 		store_relaxed(&map_kinds[first + i], (unsigned char)kind);
+}
+
+bool map_claim(const void *start, size_t bytes, enum map_kind kind)
+{
+	if (!map_prepare(start, bytes))
+		return false;
+	map_set(start, bytes, kind);
 	return true;
 }
 
 void map_release(const void *start, size_t bytes)
 {
-	uintptr_t first;
-	size_t count = slots_of(start, bytes, &first);
-	for (size_t i = 0; i < count; i++)
-		store_relaxed(&map_kinds[first + i], MAP_STRANGER);
+	map_set(start, bytes, MAP_STRANGER);
 }

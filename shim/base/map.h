@@ -54,7 +54,12 @@ MUST_USE bool map_init(void);
  * range that belongs to it. */
 MUST_USE bool map_claim(const void *start, size_t bytes, enum map_kind kind);
 
-/* The range is a stranger again; call it before the memory is unmapped. */
+/* The same in two steps, for who must not fail half-way: map_prepare() changes nothing but makes room in
+ * the table, and map_set() cannot fail where that was done, or where the slots were claimed before. */
+MUST_USE bool map_prepare(const void *start, size_t bytes);
+void map_set(const void *start, size_t bytes, enum map_kind kind);
+
+/* Claimed slots are strangers again; call it before the memory is unmapped. */
 void map_release(const void *start, size_t bytes);
 
 INLINE enum map_kind map_kind_of_slot(uintptr_t slot)

@@ -47,14 +47,13 @@ static int real_advise(void *start, size_t bytes, int advice)
 	return KEEP_ERRNO(madvise(start, bytes, advice)) == 0 ? 0 : -failed_errno;
 }
 
-static void *real_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
+static int real_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
 {
 	int failed_errno;
 	void *p = fixed_to ? KEEP_ERRNO(mremap(start, old_bytes, new_bytes,
 					       MREMAP_MAYMOVE | MREMAP_FIXED, fixed_to)) :
 			     KEEP_ERRNO(mremap(start, old_bytes, new_bytes, 0));
-	(void)failed_errno;
-	return p == MAP_FAILED ? NULL : p;
+	return p == MAP_FAILED ? -failed_errno : 0;
 }
 
 const struct os_ops os_real = {
@@ -102,11 +101,18 @@ void *os_map_aligned(size_t bytes, size_t alignment, size_t offset_bytes)
 	if (!p)
 		return NULL;
 	char *start = (char *)(align_up((uintptr_t)p + offset_bytes, alignment) - offset_bytes);
-	if (start > p)
-		os_unmap(p, (size_t)(start - p));
-	if (start + bytes < p + more)
-		os_unmap(start + bytes, (size_t)(p + more - (start + bytes)));
-	return start;
+	char *end = p + more;
+	/* Each trim may need one more mapping than the process may have; the whole does not. */
+	if (start + bytes < end) {
+		if (os_unmap(start + bytes, (size_t)(end - (start + bytes))) != 0)
+			goto no_trim;
+		end = start + bytes;
+	}
+	if (start == p || os_unmap(p, (size_t)(start - p)) == 0)
+		return start;
+no_trim:
+	os_unmap(p, (size_t)(end - p));
+	return NULL;
 }
 
 int os_unmap(void *start, size_t bytes)
@@ -124,7 +130,7 @@ int os_purge(void *start, size_t bytes)
 	return os->advise(start, bytes, MADV_DONTNEED);
 }
 
-void *os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
+int os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
 {
 	return os->remap(start, old_bytes, new_bytes, fixed_to);
 }

@@ -17,8 +17,8 @@ struct os_ops {
 	int (*unmap)(void *start, size_t bytes);
 	int (*protect)(void *start, size_t bytes, int prot);
 	int (*advise)(void *start, size_t bytes, int advice);
-	/* Moves or grows a mapping; with FIXED_TO != NULL to exactly that place. NULL on failure. */
-	void *(*remap)(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
+	/* Changes a mapping's length where it is; with FIXED_TO != NULL also its place, to that one. */
+	int (*remap)(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
 };
 
 extern const struct os_ops os_real; /* straight to the kernel */
@@ -29,13 +29,13 @@ MUST_USE void *os_map(void *hint, size_t bytes);
 /* The same address space, but reading only and not counted as committed. */
 MUST_USE void *os_reserve(size_t bytes);
 /* Read-write memory whose address is a multiple of `alignment` (a power of two) when `offset_bytes`
- * are added to it. Maps more and trims. NULL if the kernel refuses. */
+ * are added to it. Maps more and trims. NULL if the kernel refuses, also to trim. */
 MUST_USE void *os_map_aligned(size_t bytes, size_t alignment, size_t offset_bytes);
 int os_unmap(void *start, size_t bytes);
 MUST_USE int os_make_writable(void *start, size_t bytes);
 /* Gives the pages back to the kernel at once; they read as zero afterwards. */
 MUST_USE int os_purge(void *start, size_t bytes);
-MUST_USE void *os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
+MUST_USE int os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
 
 /* Whether anything at all is mapped at the address: for reports of misuse, which are slow anyway. */
 MUST_USE bool os_is_mapped(const void *start);

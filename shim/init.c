@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* shim/init.c - start-up, thread exit and fork; see init.h */
+#include "shim/init.h"
+
+#include "legacy/legacy.h"
+#include "next/next.h"
+#include "shim/base/check.h"
+#include "shim/base/lock.h"
+#include "shim/base/map.h"
+#include "shim/hakmem.h"
+#include "shim/hooks.h"
+#include "shim/route.h"
+#include "shim/system.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+/* Weak: static programs have neither. */
+extern __typeof__(dlopen) dlopen __attribute__((weak));
+extern __typeof__(dlsym) dlsym __attribute__((weak));
+
+struct shim_state shim_state;
+
+/* The two stages of start-up. 0: nobody has begun; else the token of the thread that does it, or did. */
+static _Atomic uintptr_t next_starter, initialiser;
+
+/* --- threads --------------------------------------------------------------------------------------
+ *
+ * A key's destructor tells us when a thread ends. Other destructors may run after it and allocate: the
+ * thread gets a heap again, next_on_thread_start() sets the key again, and libc calls us again in its
+ * next round. The key is made before anything else, so that it is one of the first 32: for later ones
+ * pthread_setspecific() allocates (and comes back to a heap that is there already).
+ */
+static pthread_key_t exit_key;
+static bool exit_key_made;
+
+static void thread_exits(void *unused)
+{
+	(void)unused;
+	if (HAKMEM_MIGRATION) {
+		void **slot = next_thread_slot();
+		if (slot && *slot) {
+			struct legacy_thread *t = *slot;
+			*slot = NULL;
+			legacy_thread_exit(t);
+		}
+	}
+	next_thread_exit();
+}
+
+/* Without a key (all 1,024 are taken) the heaps of threads that end are lost to the others. */
+static void thread_starts(void)
+{
+	int saved_errno = errno;
+	if (exit_key_made)
+		pthread_setspecific(exit_key, &exit_key);
+	errno = saved_errno;
+}
+
+struct legacy_thread *shim_legacy_thread(void)
+{
+	if (!shim_next_available())
+		return NULL;
+	void **slot = next_thread_slot();
+	if (unlikely(!slot))
+		return NULL;
+	if (unlikely(!*slot))
+		*slot = legacy_thread_start();
+	return *slot;
+}
+
+/* --- fork ----------------------------------------------------------------------------------------- */
+
+static void child_starts(void)
+{
+	fork_child();
+	if (shim_next_available())
+		next_fork_child();
+	if (shim_legacy_available())
+		legacy_fork_child();
+}
+
+/* --- start-up ------------------------------------------------------------------------------------- */
+
+static void start_next(void)
+{
+	exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
+	next_on_thread_start = thread_starts;
+	/* release: pairs with the acquire in shim_next_available() */
+	store_release(&shim_state.next, next_init());
+}
+
+/* A program that defines malloc itself wins over a preload. Asked by allocating: a name's address proves
+ * nothing (it may be a wrapper that ends in our malloc, or a jump table of the program's), the block's
+ * owner does. No route is set yet, so our malloc answers from next. */
+static bool malloc_is_ours(void)
+{
+	if (!shim_next_available())
+		return true;
+	void *probe = malloc(1);
+	bool ours = map_kind_of(probe) == MAP_NEXT;
+	free(probe);
+	return ours;
+}
+
+/* Somebody who merely opened the library late, for hakmem_malloc and the like, has us in no line. The
+ * program's scope is asked, for RTLD_DEFAULT would include our own. */
+static bool names_are_in_line(void)
+{
+	void *program = dlopen && dlsym ? dlopen(NULL, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+	return program && dlsym(program, "hakmem_malloc") == (void *)hakmem_malloc;
+}
+
+static void start_system(void)
+{
+	bool in_order = HAKMEM_EXPORT_MALLOC;
+	if (HAKMEM_EXPORT_MALLOC && !malloc_is_ours()) {
+		shim_state.stands_aside = names_are_in_line();
+		in_order = shim_state.stands_aside;
+	}
+	shim_system_resolve(in_order);
+}
+
+static const char *setting(const char *name)
+{
+	return getauxval(AT_SECURE) ? NULL : getenv(name);
+}
+
+static void start_legacy(void)
+{
+	const char *error = NULL;
+	/* Without next there is no address map, or next to no memory. */
+	if (!shim_next_available() || !legacy_init())
+		return;
+	if (!legacy_configure(setting("HAKMEM_LEGACY"), &error))
+		report_line("HAKMEM_LEGACY ignored: ", error, NULL);
+	shim_state.legacy = true;
+}
+
+static void set_routes(void)
+{
+	shim_routes_start(shim_stands_aside());
+	/* release: pairs with the acquire in shim_routed() */
+	store_release(&shim_state.routed, true);
+}
+
+/* True if the stage is the calling thread's to do. */
+static bool begin(_Atomic uintptr_t *stage)
+{
+	uintptr_t nobody = 0;
+	return cas_relaxed(stage, &nobody, thread_token());
+}
+
+static void start(void)
+{
+	if (begin(&next_starter))
+		start_next();
+	if (HAKMEM_MIGRATION) {
+		start_system();
+		start_legacy();
+	}
+	set_routes();
+	/* As early as possible: handlers that are registered first prepare last and go on first, and
+	 * those of other libraries may allocate. */
+	pthread_atfork(fork_prepare, fork_parent, child_starts);
+	if (!HAKMEM_MIGRATION || getauxval(AT_SECURE))
+		return;
+	if (!shim_stands_aside())
+		shim_at_start();
+	else if (setting("HAKMEM_PLAN"))
+		report_line("the program brings its own malloc: HAKMEM_PLAN ignored", NULL);
+}
+
+/* Another thread is at it. It may be waiting for a lock of the dynamic linker that this one holds, so
+ * do not wait for more than next. */
+static void wait_for_initialiser(void)
+{
+	while (load_relaxed(&initialiser) != thread_token() && !shim_routed() &&
+	       !shim_next_available())
+		sched_yield();
+}
+
+static void start_or_wait(void)
+{
+	int saved_errno = errno;
+	if (begin(&initialiser))
+		start();
+	else
+		wait_for_initialiser();
+	errno = saved_errno;
+}
+
+void shim_init(void)
+{
+	if (shim_routed())
+		return;
+	/* Someone allocates before libc's own constructor; ours comes after it. */
+	if (environ)
+		start_or_wait();
+	else if (begin(&next_starter))
+		start_next();
+}
+
+__attribute__((constructor)) static void at_load(void)
+{
+	if (!shim_routed())
+		start_or_wait();
+}

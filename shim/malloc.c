@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* shim/malloc.c - malloc, free, calloc, realloc, malloc_usable_size: who serves, and who served
+ *
+ * malloc chooses by policy (the route of the size's class), everything that gets a block chooses by
+ * provenance (the kind of the block's slot in the address map), and never the other way round.
+ *
+ *   malloc(bytes)
+ *     a free block in the page at hand (next_malloc_fast) ........................ done
+ *     shim_malloc_slow: route of the class
+ *       SYSTEM .......... the system's malloc, a tail call
+ *       LEGACY .......... legacy_malloc
+ *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
+ *       UNSET ........... shim_init, then again; while it is at work: next
+ *
+ *   free(p)
+ *     a block of this thread's own page (next_free_fast) ......................... done
+ *     shim_free_slow: kind of p's slot
+ *       stranger ........ no address at all: fatal; else the system's free, a tail call
+ *       legacy .......... legacy_free
+ *       next, huge ...... next_free: other thread's page, full page, last block, huge block, misuse
+ *
+ *   realloc(p, bytes)
+ *     NULL: malloc. 0 bytes: free. Stays in its pool while it fits, or while its pool would serve the
+ *     new size anyway; else malloc by policy, copy, free.
+ *
+ * A class on the system's side pays, beside the system's own work (x86-64, gcc 12 -O2): for malloc the
+ * look into the slot, the class, the route and two jumps; for free the look into the address map and
+ * two jumps. tests/ print the counts.
+ *
+ * SYNCHRONIZATION
+ *   shim_routes[]   written by shim_route_set(), read relaxed here: a malloc in flight may miss a flip
+ *   shim_system     written before any route names the system; a free of a stranger may come earlier
+ *                   and meets a stand-in that initialises
+ *   address map     see shim/base/map.h
+ * Nothing here takes a lock.
+ */
+#include "shim/malloc.h"
+
+#include "legacy/legacy.h"
+#include "next/fast.h"
+#include "next/next.h"
+#include "shim/base/check.h"
+#include "shim/base/map.h"
+#include "shim/export.h"
+#include "shim/hakmem.h"
+#include "shim/init.h"
+#include "shim/route.h"
+#include "shim/system.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Larger blocks are worth asking next whether their memory is zero already. */
+#define CALLOC_FAST_MAX_BYTES (1 * KIB)
+
+/* No allocator hands out such an address. jemalloc aligns its smallest blocks to 8 only. Elsewhere than
+ * on x86-64 the upper bits may be a tag. */
+#if defined(__x86_64__)
+#define NEVER_IN_ADDRESS ((~(uintptr_t)0 << MAP_ADDRESS_BITS) | 7)
+#else
+#define NEVER_IN_ADDRESS ((uintptr_t)7)
+#endif
+
+void *shim_out_of_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* --- malloc, by policy ---------------------------------------------------------------------------- */
+
+/* next could not: an address-space limit, or no memory at all. The system may still have some. */
+static COLD void *next_failed(size_t bytes)
+{
+	if (bytes <= PTRDIFF_MAX && shim_system_available())
+		return shim_system.malloc(bytes);
+	return shim_out_of_memory();
+}
+
+static NOINLINE void *malloc_from_next(size_t bytes)
+{
+	if (likely(bytes <= PTRDIFF_MAX)) {
+		void *block = next_malloc(bytes);
+		if (likely(block != NULL))
+			return block;
+	}
+	return next_failed(bytes);
+}
+
+static NOINLINE void *malloc_from_legacy(size_t bytes, uint32_t site)
+{
+	void *block = legacy_malloc(shim_legacy_thread(), bytes, site);
+	return likely(block != NULL) ? block : shim_out_of_memory();
+}
+
+/* Start-up is under way, further up this stack or in another thread. */
+static COLD void *malloc_early(size_t bytes)
+{
+	return shim_next_available() ? malloc_from_next(bytes) : shim_out_of_memory();
+}
+
+static COLD void *malloc_unset(size_t bytes)
+{
+	shim_init();
+	return shim_routed() ? shim_malloc_slow(bytes) : malloc_early(bytes);
+}
+
+INLINE void *malloc_by_route(size_t bytes, uint32_t site)
+{
+	enum shim_backend route = shim_route_of(next_class_of(bytes));
+	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
+		return shim_system.malloc(bytes);
+	if (likely(route == SHIM_NEXT))
+		return malloc_from_next(bytes);
+	if (HAKMEM_MIGRATION && likely(route == SHIM_LEGACY))
+		return malloc_from_legacy(bytes, site);
+	return malloc_unset(bytes);
+}
+
+/* The one slow path of malloc, always a tail call: the return address is the program's, and serves
+ * legacy as the call site. */
+NOINLINE void *shim_malloc_slow(size_t bytes)
+{
+	return malloc_by_route(bytes, (uint32_t)(uintptr_t)__builtin_return_address(0));
+}
+
+static NOINLINE void *malloc_site_slow(size_t bytes, uint32_t site)
+{
+	return malloc_by_route(bytes, site);
+}
+
+HAKMEM_API void *hakmem_malloc(size_t bytes)
+{
+	void *block = next_malloc_fast(bytes);
+	if (likely(block != NULL))
+		return block;
+	return shim_malloc_slow(bytes);
+}
+EXPORT_AS(malloc, hakmem_malloc);
+
+HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site)
+{
+	void *block = next_malloc_fast(bytes);
+	if (likely(block != NULL))
+		return block;
+	return malloc_site_slow(bytes, site);
+}
+
+/* --- free, by provenance -------------------------------------------------------------------------- */
+
+static COLD void no_address(const void *block)
+{
+	fatal_misuse("invalid pointer", block,
+		     (uintptr_t)block & 7 ? "misaligned" : "not a user address");
+}
+
+INLINE void check_stranger(const void *block)
+{
+	if (unlikely((uintptr_t)block & NEVER_IN_ADDRESS))
+		no_address(block);
+}
+
+static void free_stranger(void *block)
+{
+	check_stranger(block);
+	shim_system.free(block);
+}
+
+static NOINLINE void free_ours(void *block, enum map_kind kind)
+{
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		legacy_free(shim_legacy_thread(), block);
+	else if (!next_free(block))
+		free_stranger(block);
+}
+
+NOINLINE void shim_free_slow(void *block)
+{
+	enum map_kind kind = map_kind_of(block);
+	if (kind == MAP_STRANGER)
+		free_stranger(block);
+	else
+		free_ours(block, kind);
+}
+
+HAKMEM_API void hakmem_free(void *block)
+{
+	if (likely(next_free_fast(block)))
+		return;
+	shim_free_slow(block);
+}
+EXPORT_AS(free, hakmem_free);
+
+HAKMEM_API void hakmem_free_sized(void *block, size_t bytes)
+{
+	(void)bytes;
+	hakmem_free(block);
+}
+
+HAKMEM_API void hakmem_free_aligned_sized(void *block, size_t alignment, size_t bytes)
+{
+	(void)alignment;
+	(void)bytes;
+	hakmem_free(block);
+}
+
+#if HAKMEM_EXPORT_MALLOC
+/* C23's; no header of this libc declares them. */
+HAKMEM_API void free_sized(void *block, size_t bytes);
+HAKMEM_API void free_aligned_sized(void *block, size_t alignment, size_t bytes);
+#endif
+EXPORT_AS(free_sized, hakmem_free_sized);
+EXPORT_AS(free_aligned_sized, hakmem_free_aligned_sized);
+
+/* --- malloc_usable_size --------------------------------------------------------------------------- */
+
+HAKMEM_API size_t hakmem_malloc_usable_size(void *block)
+{
+	if (!block)
+		return 0;
+	enum map_kind kind = map_kind_of(block);
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		return legacy_usable_bytes(block);
+	size_t bytes = kind == MAP_STRANGER ? 0 : next_usable_bytes(block);
+	if (bytes)
+		return bytes;
+	check_stranger(block);
+	return shim_system.usable_bytes(block);
+}
+EXPORT_AS(malloc_usable_size, hakmem_malloc_usable_size);
+
+/* --- calloc --------------------------------------------------------------------------------------- */
+
+static void *zeroed(void *block, size_t bytes)
+{
+	return block ? memset(block, 0, bytes) : NULL;
+}
+
+static NOINLINE void *calloc_slow(size_t bytes)
+{
+	enum shim_backend route = shim_route_of(next_class_of(bytes));
+	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
+		return shim_system.calloc(1, bytes);
+	if (likely(route == SHIM_NEXT) && bytes <= PTRDIFF_MAX) {
+		void *block = next_calloc(bytes);
+		if (likely(block != NULL))
+			return block;
+	}
+	return zeroed(shim_malloc_slow(bytes), bytes);
+}
+
+HAKMEM_API void *hakmem_calloc(size_t count, size_t bytes)
+{
+	size_t total;
+	if (unlikely(__builtin_mul_overflow(count, bytes, &total)))
+		return shim_out_of_memory();
+	if (likely(total <= CALLOC_FAST_MAX_BYTES)) {
+		void *block = next_malloc_fast(total);
+		if (likely(block != NULL))
+			return memset(block, 0, total);
+	}
+	return calloc_slow(total);
+}
+EXPORT_AS(calloc, hakmem_calloc);
+
+/* --- realloc -------------------------------------------------------------------------------------- */
+
+static void *move(void *block, size_t usable_bytes, size_t bytes)
+{
+	void *moved = hakmem_malloc(bytes);
+	if (!moved)
+		return NULL;
+	memcpy(moved, block, usable_bytes < bytes ? usable_bytes : bytes);
+	hakmem_free(block);
+	return moved;
+}
+
+/* The system moves a block by its own means where policy would come back to it anyway. */
+static void *realloc_stranger(void *block, size_t bytes)
+{
+	check_stranger(block);
+	enum shim_backend route = shim_route_of(next_class_of(bytes));
+	if (route == SHIM_SYSTEM || route == SHIM_UNSET || !shim_system_available())
+		return shim_system.realloc(block, bytes);
+	size_t usable_bytes = shim_system.usable_bytes(block);
+	if (bytes <= usable_bytes)
+		return shim_system.realloc(block, bytes);
+	return move(block, usable_bytes, bytes);
+}
+
+static void *realloc_legacy(void *block, size_t bytes)
+{
+	size_t usable_bytes = legacy_usable_bytes(block);
+	return bytes <= usable_bytes ? block : move(block, usable_bytes, bytes);
+}
+
+static void *realloc_next(void *block, size_t bytes)
+{
+	size_t usable_bytes = next_usable_bytes(block);
+	if (unlikely(!usable_bytes))
+		return realloc_stranger(block, bytes);
+	if (unlikely(bytes > PTRDIFF_MAX))
+		return shim_out_of_memory();
+	if (bytes <= usable_bytes || shim_route_of(next_class_of(bytes)) == SHIM_NEXT) {
+		void *resized = next_resize(block, bytes);
+		if (likely(resized != NULL))
+			return resized;
+	}
+	return move(block, usable_bytes, bytes);
+}
+
+HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
+{
+	if (!block)
+		return hakmem_malloc(bytes);
+	if (!bytes) {
+		hakmem_free(block);
+		return NULL;
+	}
+	enum map_kind kind = map_kind_of(block);
+	if (kind == MAP_STRANGER)
+		return realloc_stranger(block, bytes);
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		return realloc_legacy(block, bytes);
+	return realloc_next(block, bytes);
+}
+EXPORT_AS(realloc, hakmem_realloc);
+
+HAKMEM_API void *hakmem_reallocarray(void *block, size_t count, size_t bytes)
+{
+	size_t total;
+	if (unlikely(__builtin_mul_overflow(count, bytes, &total)))
+		return shim_out_of_memory();
+	return hakmem_realloc(block, total);
+}
+EXPORT_AS(reallocarray, hakmem_reallocarray);

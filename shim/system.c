@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* shim/system.c - the allocator behind us; see system.h */
+#include "shim/system.h"
+
+#include "shim/base/check.h"
+#include "shim/init.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+
+/* Static programs have no dlsym, and a reference that is not weak would drag it in. */
+extern __typeof__(dlsym) dlsym __attribute__((weak));
+
+static bool available;
+static void (*free_that_may_change_errno)(void *block);
+
+/* --- stand-ins: before the look-up, and for ever where there is nothing to find ------------------- */
+
+static void *no_malloc(size_t bytes)
+{
+	(void)bytes;
+	errno = ENOMEM;
+	return NULL;
+}
+
+static void *no_calloc(size_t count, size_t bytes)
+{
+	(void)count;
+	return no_malloc(bytes);
+}
+
+static int no_posix_memalign(void **result, size_t alignment, size_t bytes)
+{
+	(void)result;
+	(void)alignment;
+	(void)bytes;
+	return ENOMEM;
+}
+
+static COLD void strange(const void *block)
+{
+	fatal_misuse("invalid pointer", block, "no allocator in this process handed it out");
+}
+
+/* The first call into the library may be a free: of a block from before the library was loaded. While
+ * this thread is looking the system up, such a block has to be lost. */
+static COLD void no_free(void *block)
+{
+	if (!block)
+		return;
+	shim_init();
+	if (shim_system.free != no_free)
+		shim_system.free(block);
+	else if (shim_routed())
+		strange(block);
+}
+
+static COLD void *no_realloc(void *block, size_t bytes)
+{
+	shim_init();
+	if (shim_system.realloc != no_realloc)
+		return shim_system.realloc(block, bytes);
+	if (shim_routed())
+		strange(block);
+	return no_malloc(bytes);
+}
+
+static COLD size_t no_usable_bytes(void *block)
+{
+	shim_init();
+	if (shim_system.usable_bytes != no_usable_bytes)
+		return shim_system.usable_bytes(block);
+	return 0;
+}
+
+struct shim_system shim_system = {
+	.malloc = no_malloc,
+	.calloc = no_calloc,
+	.realloc = no_realloc,
+	.free = no_free,
+	.posix_memalign = no_posix_memalign,
+	.usable_bytes = no_usable_bytes,
+};
+
+/* --- the look-up ---------------------------------------------------------------------------------- */
+
+static void free_keeping_errno(void *block)
+{
+	int saved_errno = errno;
+	free_that_may_change_errno(block);
+	errno = saved_errno;
+}
+
+/* glibc's own free keeps errno since 2.33, the version that brought mallinfo2, and is then called
+ * without a detour. */
+static bool free_is_known_to_keep_errno(const struct shim_system *found, void *scope)
+{
+	return found->mallinfo2 && (void *)found->free == dlsym(scope, "__libc_free");
+}
+
+static bool look_up(struct shim_system *found, void *scope)
+{
+	found->malloc = dlsym(scope, "malloc");
+	found->calloc = dlsym(scope, "calloc");
+	found->realloc = dlsym(scope, "realloc");
+	found->free = dlsym(scope, "free");
+	found->posix_memalign = dlsym(scope, "posix_memalign");
+	found->usable_bytes = dlsym(scope, "malloc_usable_size");
+	return found->malloc && found->calloc && found->realloc && found->free &&
+	       found->posix_memalign && found->usable_bytes;
+}
+
+/* These concern the allocator as a whole, so another one's answer is merely beside the point. */
+static void look_up_extras(struct shim_system *found, void *scope)
+{
+	found->trim = dlsym(scope, "malloc_trim");
+	found->mallinfo2 = dlsym(scope, "mallinfo2");
+	found->stats = dlsym(scope, "malloc_stats");
+	found->info = dlsym(scope, "malloc_info");
+	found->mallopt = dlsym(scope, "mallopt");
+}
+
+void shim_system_resolve(bool in_order)
+{
+	struct shim_system found = { .malloc = NULL };
+	void *scope = in_order ? RTLD_NEXT : RTLD_DEFAULT;
+
+	if (!HAKMEM_MIGRATION || !dlsym || !look_up(&found, scope))
+		return;
+	look_up_extras(&found, scope);
+	if (!free_is_known_to_keep_errno(&found, scope)) {
+		free_that_may_change_errno = found.free;
+		found.free = free_keeping_errno;
+	}
+	shim_system = found;
+	available = true;
+}
+
+bool shim_system_available(void)
+{
+	return HAKMEM_MIGRATION && available;
+}
+
+void *shim_system_aligned(size_t alignment, size_t bytes)
+{
+	void *block = NULL;
+	int saved_errno = errno;
+	int failure = shim_system.posix_memalign(&block, alignment, bytes);
+	errno = saved_errno;
+	return failure ? NULL : block;
+}

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+# tests/local.mk - what `make check` runs
+#
+# A unit test, tests/<folder>_<file>_test.c, is a cmocka program on the insides of the library. It
+# is linked with libhakmem_core.la: every object of the library, without the malloc family. Its
+# source needs no line of its own:
+#
+#	unit_tests += tests/next_bin_test
+#	tests_next_bin_test_LDADD = $(unit_ldadd)
+#
+# A test that only makes sense with two pools stands between `if MIGRATION` and `endif`.
+#
+# A program test runs against the library as a program meets it. Link it with libhakmem.la:
+#
+#	program_tests += tests/shim_api_test
+#	tests_shim_api_test_LDADD = $(program_ldadd)
+#
+# or, to preload, write a script, executable and with its own #! line, that finds the library in
+# $HAKMEM_LIB (see the environment below) and exits with 0, with 77 if it cannot be run here:
+#
+#	script_tests += tests/shim_exports_test.sh
+#
+# A test that needs more than about five seconds goes to slow_tests instead of program_tests or
+# script_tests (its program then also to check_PROGRAMS): `make check slow_tests=` leaves it out.
+# Helper programs that are no tests themselves go to check_PROGRAMS; headers, data and everything
+# else that no list names to EXTRA_DIST, or the tarball lacks them.
+
+unit_ldadd = libhakmem_support.la libhakmem_core.la $(CMOCKA_LIBS)
+program_ldadd = libhakmem_support.la libhakmem.la $(CMOCKA_LIBS)
+
+check_LTLIBRARIES += libhakmem_support.la
+libhakmem_support_la_SOURCES = tests/support.c tests/support.h
+libhakmem_support_la_CFLAGS = $(AM_CFLAGS) -static
+
+unit_tests =
+program_tests =
+script_tests =
+
+check_PROGRAMS += $(unit_tests) $(program_tests)
+TESTS += $(unit_tests) $(program_tests) $(script_tests)
+EXTRA_DIST += $(script_tests)
+
+# Stops `make check` with a message where there is no cmocka, and is empty otherwise.
+check_DATA = $(CMOCKA_MISSING)
+
+# A test that hangs is killed and fails. SANITIZER_RUN: see m4/hakmem.m4.
+TEST_TIMEOUT = 600
+TEST_EXTENSIONS = .sh .py
+LOG_COMPILER = timeout
+AM_LOG_FLAGS = -k 10 $(TEST_TIMEOUT) $(SANITIZER_RUN)
+SH_LOG_COMPILER = timeout
+AM_SH_LOG_FLAGS = -k 10 $(TEST_TIMEOUT)
+PY_LOG_COMPILER = timeout
+AM_PY_LOG_FLAGS = -k 10 $(TEST_TIMEOUT)
+
+# What scripts find: the library as built, the list of its symbols, the trees and the compilers.
+# Any report of a sanitizer fails the test, also where the program would have gone on.
+AM_TESTS_ENVIRONMENT = \
+	HAKMEM_LIB='$(abs_top_builddir)/.libs/libhakmem.so'; \
+	HAKMEM_SYMBOLS='$(abs_top_srcdir)/$(symbols)'; \
+	top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; \
+	CC='$(CC)'; CXX='$(CXX)'; \
+	UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS"; \
+	TSAN_OPTIONS="halt_on_error=1:$$TSAN_OPTIONS"; \
+	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX UBSAN_OPTIONS TSAN_OPTIONS;
+
+# ---------------------------------------------------------------------------------------- the build
+
+script_tests += tests/install_test.sh tests/shim_exports_test.sh
+
+# Unit tests that set routes; the list is tests/routes.h's.
+shim_ldadd = libhakmem_routes.la $(unit_ldadd)
+check_LTLIBRARIES += libhakmem_routes.la
+libhakmem_routes_la_SOURCES = tests/routes.c tests/routes.h
+libhakmem_routes_la_CFLAGS = $(AM_CFLAGS) -static
+
+unit_tests += tests/shim_api_test
+tests_shim_api_test_LDADD = $(shim_ldadd)
+
+unit_tests += tests/shim_threads_test
+tests_shim_threads_test_LDADD = $(shim_ldadd)
+
+unit_tests += tests/shim_misuse_test
+tests_shim_misuse_test_LDADD = $(shim_ldadd)
+
+# HAKMEM_TEST_CHILDREN=10000 for the long run.
+check_PROGRAMS += tests/shim_fork_test
+slow_tests += tests/shim_fork_test
+tests_shim_fork_test_LDADD = $(shim_ldadd)
+
+# Whole programs that know nothing of the library, and a script that runs them with it.
+script_tests += tests/shim_preload_test.sh
+check_PROGRAMS += \
+	tests/preload_ends \
+	tests/preload_late \
+	tests/preload_own_malloc \
+	tests/preload_short \
+	tests/preload_wrapper \
+	tests/shim_operators_test
+tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
+tests_shim_operators_test_CXXFLAGS = -std=gnu++17 $(AM_CXXFLAGS)
+EXTRA_DIST += tests/preload_privileged.c tests/preload_static.c
+
+# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: under every sanitizer, in builds of their own.
+check_PROGRAMS += tests/stress
+tests_stress_LDADD = $(shim_ldadd)
+slow_tests += tests/shim_stress_test.sh
+EXTRA_DIST += tests/shim_stress_test.sh tests/stress-sanitized
+
+STRESS_SECONDS = 60
+STRESS_THREADS = 16
+stress:
+	$(AM_V_at)$(srcdir)/tests/stress-sanitized '$(srcdir)' . $(STRESS_SECONDS) $(STRESS_THREADS)
+
+.PHONY: stress
+
+if MIGRATION
+unit_tests += tests/shim_pools_test
+tests_shim_pools_test_LDADD = $(shim_ldadd)
+endif
+
+# --------------------------------------------------------------------------------------- base, next
+
+unit_tests += \
+	tests/next_bin_test \
+	tests/next_heap_test \
+	tests/next_next_test \
+	tests/next_page_test \
+	tests/next_segment_test \
+	tests/next_stack_test
+tests_next_bin_test_LDADD = $(unit_ldadd)
+tests_next_heap_test_LDADD = $(unit_ldadd)
+tests_next_next_test_LDADD = $(unit_ldadd)
+tests_next_page_test_LDADD = $(unit_ldadd)
+tests_next_segment_test_LDADD = $(unit_ldadd)
+tests_next_stack_test_LDADD = $(unit_ldadd)
+
+# Without its tag the stack hands a block out twice, and the test has to see it.
+unit_tests += tests/next_stack_untagged_test
+XFAIL_TESTS = tests/next_stack_untagged_test
+tests_next_stack_untagged_test_SOURCES = tests/next_stack_test.c
+tests_next_stack_untagged_test_CPPFLAGS = $(AM_CPPFLAGS) -DSTACK_TAG_STEP=0
+tests_next_stack_untagged_test_LDADD = $(unit_ldadd)
+
+# ------------------------------------------------------------------------------------------- legacy
+
+if MIGRATION
+unit_tests += \
+	tests/legacy_fork_test \
+	tests/legacy_legacy_test \
+	tests/legacy_misuse_test \
+	tests/legacy_oom_test \
+	tests/legacy_threads_test \
+	tests/legacy_tunables_test
+tests_legacy_fork_test_LDADD = $(unit_ldadd)
+tests_legacy_legacy_test_LDADD = $(unit_ldadd)
+tests_legacy_misuse_test_LDADD = $(unit_ldadd)
+tests_legacy_oom_test_LDADD = $(unit_ldadd)
+tests_legacy_threads_test_LDADD = $(unit_ldadd)
+tests_legacy_tunables_test_LDADD = $(unit_ldadd)
+endif
+
+EXTRA_DIST += tests/legacy_support.h
+
+# ------------------------------------------------------------------------------------------ migrate
+
+if MIGRATION
+unit_tests += tests/migrate_plan_test
+tests_migrate_plan_test_LDADD = $(unit_ldadd)
+
+script_tests += tests/migrate_start_test.sh tests/migrate_tool_test.sh
+check_PROGRAMS += tests/migrate_owner
+endif
+
+EXTRA_DIST += tests/fuzz_plan.c
+
+# ------------------------------------------------------------------------------------ real programs
+
+slow_tests += tests/programs_test.sh tests/yardstick_test.sh
+
+EXTRA_DIST += \
+	tests/flag-cost \
+	tests/programs \
+	tests/programs.d/corrupt.c \
+	tests/programs.d/harness.py \
+	tests/programs.d/launch.c \
+	tests/programs.d/rows.py \
+	tests/programs.d/templates.cc \
+	tests/programs.d/witness.c \
+	tests/programs.d/workload.pl \
+	tests/programs.d/workload.py \
+	tests/programs_test.sh \
+	tests/yardstick_test.sh

@@ -1,0 +1,27 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# tests/shim_exports_test.sh - libhakmem.so exports what its version script lists, and no more
+#
+# A name of the family that is listed but not defined is served by libc, and free then meets a
+# stranger's block; a name that is exported but not listed is one we would have to keep.
+set -eu
+: "${HAKMEM_LIB:?run by make check}" "${HAKMEM_SYMBOLS:?}"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+nm -D --defined-only "$HAKMEM_LIB" | awk '{ print $3 }' | sort >"$work/exported"
+sed -n '/^global:/,/^local:/s/^[[:space:]]*\([A-Za-z0-9_*]*\);$/\1/p' "$HAKMEM_SYMBOLS" |
+	grep -v '\*' | sort >"$work/listed" || true # the sanitizer's list has only the pattern
+grep -v '^hakmem_' "$work/exported" >"$work/family" || true
+grep '^hakmem_' "$work/exported" >"$work/own" || true
+
+if ! diff -u "$work/listed" "$work/family"; then
+	echo "the names above are only listed (-) or only exported (+)"
+	exit 1
+fi
+if ! [ -s "$work/own" ]; then
+	echo "no hakmem_* symbol is exported"
+	exit 1
+fi
+echo "$(wc -l <"$work/family") names of the malloc family, $(wc -l <"$work/own") of our own"

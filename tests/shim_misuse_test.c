@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* tests/shim_misuse_test.c - a bad pointer ends in one line and abort(), never in a fault of ours */
+#include "next/bin.h"
+#include "shim/hakmem.h"
+#include "tests/routes.h"
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *routes;
+
+static int set_routes(void **state)
+{
+	(void)state;
+	return route_all(routes) ? 0 : -1;
+}
+
+static void do_free(void *block)
+{
+	hakmem_free(block);
+}
+
+static void do_free_twice(void *block)
+{
+	hakmem_free(block);
+	hakmem_free(block);
+}
+
+/* With others in between, so that the block has moved through lists. */
+static void do_free_again_later(void *block)
+{
+	void *others[100];
+	size_t bytes = hakmem_malloc_usable_size(block);
+	for (size_t i = 0; i < 100; i++)
+		others[i] = hakmem_malloc(bytes);
+	hakmem_free(block);
+	for (size_t i = 0; i < 100; i++)
+		hakmem_free(others[i]);
+	hakmem_free(block);
+}
+
+static void do_realloc(void *block)
+{
+	exit(hakmem_realloc(block, 100) != NULL);
+}
+
+static void do_realloc_freed(void *block)
+{
+	hakmem_free(block);
+	exit(hakmem_realloc(block, 100000) != NULL);
+}
+
+static void do_usable(void *block)
+{
+	exit(hakmem_malloc_usable_size(block) != 0);
+}
+
+static void do_usable_freed(void *block)
+{
+	hakmem_free(block);
+	exit(hakmem_malloc_usable_size(block) != 0);
+}
+
+static void dies_in_every_call(void *pointer)
+{
+	assert_true(dies_with(do_free, pointer, "hakmem: |0x"));
+	assert_true(dies_with(do_realloc, pointer, "hakmem: |0x"));
+	assert_true(dies_with(do_usable, pointer, "hakmem: |0x"));
+}
+
+static const size_t sizes[] = { 1,     16,    100,   1024,  1025,   2048,   5000,    8192,
+				12288, 32768, 32769, 65536, 262144, 300000, 1048576, 5000000 };
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+/* Sizes that a pool of ours serves under the routes; the system's checks are the system's. */
+static bool is_ours(const void *block)
+{
+	return hakmem_owner(block) != HAKMEM_OWNER_SYSTEM;
+}
+
+static void a_misaligned_pointer_is_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIZES; i++) {
+		char *block = hakmem_malloc(sizes[i]);
+		if (is_ours(block)) {
+			dies_in_every_call(block + 1);
+			dies_in_every_call(block + 8);
+		}
+		hakmem_free(block);
+	}
+}
+
+static void a_pointer_into_a_block_is_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIZES; i++) {
+		char *block = hakmem_malloc(sizes[i]);
+		if (is_ours(block) && sizes[i] > 32) {
+			dies_in_every_call(block + 16);
+			dies_in_every_call(block + sizes[i] / 2 / 16 * 16);
+			dies_in_every_call(block + (sizes[i] - 1) / 16 * 16);
+		}
+		hakmem_free(block);
+	}
+}
+
+static void a_block_freed_twice_is_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIZES; i++) {
+		void *block = hakmem_malloc(sizes[i]);
+		if (is_ours(block)) {
+			assert_true(dies_with(do_free_twice, block, "hakmem: |free"));
+			assert_true(dies_with(do_free_again_later, block, "hakmem: |free"));
+		}
+		hakmem_free(block);
+	}
+}
+
+static void a_freed_block_is_no_block(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < SIZES; i++) {
+		void *block = hakmem_malloc(sizes[i]);
+		if (is_ours(block)) {
+			assert_true(dies_with(do_realloc_freed, block, "hakmem: |free"));
+			assert_true(dies_with(do_usable_freed, block, "hakmem: |free"));
+		}
+		hakmem_free(block);
+	}
+}
+
+/* Memory of ours in which no block ever lay. */
+static void the_rest_of_our_memory_is_told(void **state)
+{
+	(void)state;
+	char *block = hakmem_malloc(5000);
+	if (!is_ours(block))
+		skip();
+	char *slot = (char *)((uintptr_t)block & ~(4 * MIB - 1));
+	for (size_t offset = 0; offset < 4 * MIB; offset += 512 * KIB + 4096)
+		if (slot + offset != block)
+			dies_in_every_call(slot + offset);
+	hakmem_free(block);
+}
+
+static void what_is_no_address_is_told(void **state)
+{
+	(void)state;
+	dies_in_every_call((void *)(uintptr_t)0x7fff12345671);
+	dies_in_every_call((void *)(uintptr_t)0x1001);
+#if defined(__x86_64__) /* elsewhere the upper bits may be a tag */
+	dies_in_every_call((void *)(uintptr_t)0x0000800000000000);
+	dies_in_every_call((void *)(uintptr_t)0x1234567812345670);
+	dies_in_every_call((void *)(uintptr_t)0xfffffffffffffff0);
+	dies_in_every_call((void *)(uintptr_t)0xffff800000000010);
+#endif
+}
+
+static void strangers_go_to_the_system(void **state)
+{
+	(void)state;
+	if (!HAKMEM_MIGRATION)
+		skip();
+	void *block = malloc(100);
+	assert_int_equal(hakmem_owner(block), HAKMEM_OWNER_SYSTEM);
+	assert_true(hakmem_malloc_usable_size(block) >= 100);
+	memset(block, 5, 100);
+	block = hakmem_realloc(block, 5000);
+	assert_int_equal(((char *)block)[99], 5);
+	hakmem_free(block);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_misaligned_pointer_is_told),
+		cmocka_unit_test(a_pointer_into_a_block_is_told),
+		cmocka_unit_test(a_block_freed_twice_is_told),
+		cmocka_unit_test(a_freed_block_is_no_block),
+		cmocka_unit_test(the_rest_of_our_memory_is_told),
+		cmocka_unit_test(what_is_no_address_is_told),
+		cmocka_unit_test(strangers_go_to_the_system),
+	};
+	int failures = 0;
+	for (const char *const *set = route_sets; *set; set++) {
+		routes = *set;
+		print_message("--- routes: %s\n", routes);
+		failures += cmocka_run_group_tests_name(routes, tests, set_routes, NULL);
+	}
+	return failures;
+}

@@ -1,0 +1,145 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# tests/shim_preload_test.sh - the library in whole programs: preloaded, opened late, linked statically
+set -u
+
+HAKMEM_LIB=${HAKMEM_LIB:?}
+archive=${HAKMEM_LIB%.so}.a
+here=$top_builddir/tests
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+unset HAKMEM_PLAN HAKMEM_LEGACY LD_PRELOAD
+
+# has_symbol NAME: a sanitizer's build exports no malloc, and a build of next alone has no old side.
+has_symbol() { nm -D --defined-only "$HAKMEM_LIB" | grep -q " $1\$"; }
+has_symbol malloc || exit 77
+grep -q 'HAKMEM_MIGRATION 1' "$top_builddir/config.h" && migration=1 || migration=0
+if [ $migration = 1 ]; then
+	plans=('' all=next all=system tiny=next 2k-8k=next,large=next)
+else
+	plans=('')
+fi
+
+# want WHAT WANTED COMMAND...: the command's output (both streams) is exactly WANTED and it ends with 0.
+# want WHAT WANTED with PLAN PROGRAM...: the same for a program that is preloaded.
+want() {
+	local what=$1 wanted=$2 got status
+	shift 2
+	if [ "$1" = with ]; then
+		set -- env HAKMEM_PLAN="$2" LD_PRELOAD="$HAKMEM_LIB" "${@:3}"
+	fi
+	got=$(timeout -k 5 120 "$@" 2>&1)
+	status=$?
+	if [ $status = 0 ] && [ "$got" = "$wanted" ]; then
+		echo "ok   $what"
+	else
+		printf 'FAIL %s: status %s\nwanted: %s\ngot:    %s\n' "$what" $status "$wanted" "$got"
+		failures=$((failures + 1))
+	fi
+}
+
+# skip WHY
+skip() { echo "skip $1"; }
+
+for plan in "${plans[@]}"; do
+	want "ends and beginnings, plan '$plan'" ok with "$plan" "$here/preload_ends"
+	want "C++ operators, plan '$plan'" '' with "$plan" "$here/shim_operators_test" libhakmem
+done
+
+# ------------------------------------------------------------ every name that libc and libstdc++ have
+
+libraries=$(LD_PRELOAD='' ldd "$here/shim_operators_test" | awk '/libc\.so|libstdc\+\+/ { print $3 }')
+nm -D --defined-only $libraries |
+	sed -nE 's/.* [TWi] ([A-Za-z0-9_]+)@@.*/\1/p' |
+	grep -xE 'malloc|calloc|realloc|reallocarray|free|free_[a-z_]+|(posix_)?memalign|aligned_alloc|p?valloc|mallinfo2?|mallopt|malloc_[a-z_]+|_Zn[wa].*|_Zd[la].*' |
+	sort -u >"$work/wanted"
+nm -D --defined-only "$HAKMEM_LIB" | awk '{ print $3 }' | sort -u >"$work/exported"
+want "all $(wc -l <"$work/wanted") names of the family in libc and libstdc++ are exported" '' \
+	comm -23 "$work/wanted" "$work/exported"
+[ "$(wc -l <"$work/wanted")" -ge 35 ] || { echo 'FAIL the list of names is too short'; exit 1; }
+
+# ------------------------------------------------------------------- what needs the old side as well
+
+if [ $migration = 1 ]; then
+	want 'a program with a malloc of its own' \
+		$'hakmem: the program brings its own malloc: HAKMEM_PLAN ignored\nok' \
+		with all=next "$here/preload_own_malloc"
+	want 'a program whose malloc is a wrapper' ok with all=next "$here/preload_wrapper"
+	want 'opened late, no plan' ok "$here/preload_late" "$HAKMEM_LIB" 0
+	want 'opened late, on next' ok env HAKMEM_PLAN=all=next "$here/preload_late" "$HAKMEM_LIB" 1
+
+	# Where next gets no address space the process lives on the system. The shell that sets the
+	# limit execs the program itself.
+	export HAKMEM_LIB
+	limited='ulimit -v 24000 && HAKMEM_PLAN=$1 LD_PRELOAD=$HAKMEM_LIB exec "$2"'
+	limited_want='hakmem: HAKMEM_PLAN: what serves some classes has no memory; they stay old'
+	want 'an address-space limit, no plan' ok bash -c "$limited" sh '' "$here/preload_short"
+	want 'an address-space limit, on next' "$limited_want"$'\n'ok \
+		bash -c "$limited" sh all=next "$here/preload_short"
+
+	jemalloc=$(ldconfig -p | awk '/libjemalloc\.so\.2/ { print $NF; exit }')
+	if [ -n "$jemalloc" ]; then
+		for plan in "${plans[@]}"; do
+			want "jemalloc as the system, plan '$plan'" ok env HAKMEM_PLAN="$plan" \
+				LD_PRELOAD="$HAKMEM_LIB:$jemalloc" "$here/preload_ends"
+		done
+		want 'jemalloc before us: we stand aside' ok env \
+			LD_PRELOAD="$jemalloc:$HAKMEM_LIB" "$here/preload_ends"
+		want 'opened late beside jemalloc' ok env LD_PRELOAD="$jemalloc" HAKMEM_PLAN=all=next \
+			"$here/preload_late" "$HAKMEM_LIB" 1
+	else
+		skip 'jemalloc is not installed'
+	fi
+fi
+
+# --------------------------------------------------------------------------------- set-uid programs
+
+libdir=$(dirname "$HAKMEM_LIB")
+if [ $migration = 1 ] && [ "$(id -u)" = 0 ] &&
+	$CC -O1 -I"$top_srcdir" -o "$work/privileged" "$top_srcdir/tests/preload_privileged.c" \
+		"$HAKMEM_LIB" -Wl,-rpath,"$libdir" 2>"$work/log" &&
+	chmod 755 "$work" && chown 65534 "$work/privileged" && chmod 4755 "$work/privileged"; then
+	HAKMEM_PLAN=all=next "$work/privileged" >"$work/out" 2>&1
+	if grep -q AT_SECURE=1 "$work/out"; then
+		want 'a set-uid program ignores the plan' 'AT_SECURE=1 owner=0' cat "$work/out"
+	else
+		skip "set-uid: $(cat "$work/out")"
+	fi
+else
+	skip 'set-uid programs can be made by root only'
+fi
+
+# ---------------------------------------------------------------------------------- static programs
+
+source=$top_srcdir/tests/preload_static.c
+if [ -e "$archive" ] &&
+	$CC -O1 -static -I"$top_srcdir" -o "$work/static" "$source" "$archive" -lpthread 2>"$work/log"; then
+	if [ $migration = 1 ]; then
+		refused='hakmem: HAKMEM_PLAN: "all=system": '
+		want 'static, no plan: legacy has its band, next the rest' '1 2 1' "$work/static"
+		want 'static, on next' '1 1 1' env HAKMEM_PLAN=all=next "$work/static"
+		want 'static: a plan that names system is refused' "$refused" \
+			bash -c 'HAKMEM_PLAN=all=system "$1" 2>&1 >/dev/null | grep -o "^hakmem: HAKMEM_PLAN: .all=system.: "' sh "$work/static"
+	else
+		want 'static' '1 1 1' "$work/static"
+	fi
+	if $CXX -O1 -std=c++17 -static -o "$work/operators" "$top_srcdir/tests/shim_operators_test.cc" \
+		"$archive" -lpthread 2>"$work/log"; then
+		want 'static, C++ operators' '' "$work/operators"
+	else
+		skip "static C++: $(tail -n 1 "$work/log")"
+	fi
+	if $CC -O1 -static -I"$top_srcdir" -o "$work/own" "$top_srcdir/tests/preload_own_malloc.c" \
+		"$archive" -lpthread 2>"$work/log"; then
+		echo 'FAIL a static program with a malloc of its own was linked with ours'
+		failures=$((failures + 1))
+	else
+		want 'static: two mallocs are refused by the linker' 'multiple definition' \
+			grep -om1 'multiple definition' "$work/log"
+	fi
+else
+	skip "static: $(tail -n 1 "$work/log" 2>/dev/null)"
+fi
+
+exit $((failures > 0))

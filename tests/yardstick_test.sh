@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# tests/yardstick_test.sh - what the migration costs on next, in instructions: nothing
+#
+# Builds the library once more with --disable-migration, next alone, and counts the instructions of
+# malloc and free in both under callgrind. A class that is routed to next must take the same number in
+# malloc, and at most two more in free. Prints the table either way.
+#
+# Run by make check, which sets top_srcdir, top_builddir, HAKMEM_LIB and CC.
+set -eu
+
+skip() {
+	echo "skipped: $1"
+	exit 77
+}
+
+command -v valgrind >/dev/null || skip "no valgrind"
+command -v python3 >/dev/null || skip "no python3"
+grep -q '^#define HAKMEM_MIGRATION 1' "$top_builddir/config.h" || skip "this build is next alone"
+grep -q '^#define HAKMEM_EXPORT_MALLOC 1' "$top_builddir/config.h" || skip "this build exports no malloc"
+grep -q '^#define HAKMEM_CHECKS 0' "$top_builddir/config.h" || skip "checks add instructions of their own"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# configure refuses a second tree where the source tree is configured: distcheck and in-tree builds.
+[ ! -f "$top_srcdir/config.status" ] || skip "the source tree itself is configured"
+
+source=$(cd "$top_srcdir" && pwd)
+make -C "$top_builddir" --no-print-directory bench/pairs >/dev/null
+(cd "$work" && "$source/configure" -q --disable-migration CC="$CC" CFLAGS="${CFLAGS--g -O2}" &&
+	make --no-print-directory libhakmem.la) >"$work/log" 2>&1 || {
+	tail -n 30 "$work/log"
+	exit 1
+}
+
+HAKMEM_PLAN=all=next "$source/bench/instructions" --programs "$top_builddir/bench" \
+	--json "$work/counted.json" "migration=$HAKMEM_LIB" "alone=$work/.libs/libhakmem.so"
+
+python3 - "$work/counted.json" <<'PYTHON'
+import json
+import sys
+
+with open(sys.argv[1], encoding="utf-8") as file:
+    counted = json.load(file)
+
+# A refill in a hundred pairs may differ by an instruction: batches are compared to a tenth.
+bad = False
+print("\n                      malloc: alone  migration      free: alone  migration")
+for case, alone in counted["alone"].items():
+    with_it = counted["migration"][case]
+    wrong = with_it["malloc"] > alone["malloc"] + 0.1 or with_it["free"] > alone["free"] + 2.1
+    if case != "64-remote":  # how often the owner meets the other thread's frees is a matter of timing
+        bad |= wrong
+    print(f"{case:>16} {alone['malloc']:18.2f} {with_it['malloc']:10.2f}"
+          f" {alone['free']:16.2f} {with_it['free']:10.2f}  {'TOO MUCH' if wrong else ''}")
+sys.exit(bad)
+PYTHON
