@@ -27,8 +27,8 @@
  *                          it; between threads of ours the remote stack, the transfer slot or the
  *                          shard's lock, whichever carries the block
  *   page->home and lists   the lock of the page's shard
- *   page->owner            any thread reads; written under the shard's lock. Stale is harmless: the
- *                          push compares the incarnation
+ *   page->owner            any thread reads; written when the page enters service, and under the
+ *                          shard's lock. Stale is harmless: the push compares the incarnation
  *   remote stack           lock-free, see remote.h
  *   transfer cache         claimed slot by slot, see transfer.h
  *   chunks, free pages     the pool's lock

@@ -114,8 +114,8 @@ static void adopt(struct legacy_thread *t, struct legacy_page *page)
 {
 	if (legacy_remote_open(load_relaxed(&page->owner)))
 		return;
-	/* release: pairs with the acquire in legacy_free(). Who frees a block of this page may never
-	 * have met `t`, and looks into its record. */
+	/* release: pairs with the acquire in legacy_free(). Who frees a block of this page may
+	 * never have met `t`, and looks into its record. */
 	store_release(&page->owner, t->word);
 }
 

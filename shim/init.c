@@ -64,7 +64,7 @@ static void thread_starts(void)
 
 struct legacy_thread *shim_legacy_thread(void)
 {
-	if (!shim_next_available())
+	if (!HAKMEM_MIGRATION || !shim_next_available())
 		return NULL;
 	void **slot = next_thread_slot();
 	if (unlikely(!slot))
@@ -81,7 +81,7 @@ static void child_starts(void)
 	fork_child();
 	if (shim_next_available())
 		next_fork_child();
-	if (shim_legacy_available())
+	if (HAKMEM_MIGRATION && shim_legacy_available())
 		legacy_fork_child();
 }
 

@@ -197,8 +197,8 @@ static void a_lock_held_before_the_fork_stays_held_on_both_sides(void **state)
 }
 
 /* The handler interrupts a thread that holds a lock: raised there, so that it does. */
-static struct lock *interrupted;
-static int status_in_handler;
+static _Atomic(struct lock *) interrupted;
+static _Atomic int status_in_handler;
 
 static void fork_in_handler(int number)
 {

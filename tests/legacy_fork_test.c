@@ -126,7 +126,7 @@ static void a_child_gets_what_absent_threads_had_cached(void **state)
 /* --- fork under load -------------------------------------------------------------------------- */
 
 #define LOAD_THREADS 4
-#define FORKS	     60
+#define FORKS	     40
 
 static _Atomic(void *) exchange[64];
 
@@ -206,7 +206,7 @@ static void children_allocate_at_once_and_parents_go_on(void **state)
 
 /* --- fork from a signal handler --------------------------------------------------------------- */
 
-#define INTERRUPTS 200
+#define INTERRUPTS 120
 
 static _Atomic int in_child; /* set where the handler's fork returned 0 */
 static _Atomic int forks, failures;

@@ -324,6 +324,24 @@ static void a_record_rests_when_its_tags_are_used_up(void **state)
 	legacy_thread_exit(t);
 }
 
+/* A page that is wholly free is unlisted first and retired after. A fork in between must not find its
+ * blocks astray, so they stay marked as home. */
+static void a_wholly_free_page_keeps_its_blocks_home(void **state)
+{
+	(void)state;
+	unsigned index;
+	void *block = legacy_malloc(NULL, 12288, 0);
+	struct legacy_page *page = locate(NULL, block, &index);
+	legacy_free(NULL, block);
+	assert_null(load_relaxed(&page->head));
+	assert_int_equal(page->home, (1u << page->capacity) - 1);
+	/* And when it serves again they are not. */
+	block = legacy_malloc(thread, 12288, 0);
+	page = locate(NULL, block, &index);
+	assert_int_equal(page->home, 0);
+	legacy_free(thread, block);
+}
+
 static void the_table_knows_every_page_of_a_chunk_and_no_other(void **state)
 {
 	(void)state;
@@ -379,6 +397,7 @@ int main(void)
 		WITH_THREAD(a_sleeping_owner_does_not_keep_what_others_freed),
 		WITH_THREAD(a_reused_record_is_another_owner),
 		WITH_THREAD(a_record_rests_when_its_tags_are_used_up),
+		WITH_THREAD(a_wholly_free_page_keeps_its_blocks_home),
 		WITH_THREAD(the_table_knows_every_page_of_a_chunk_and_no_other),
 		WITH_THREAD(runs_are_adjacent_aligned_to_pages_and_never_overlap),
 	};

@@ -122,14 +122,26 @@ endif
 # --------------------------------------------------------------------------------------- base, next
 
 unit_tests += \
+	tests/base_check_test \
+	tests/base_lock_test \
+	tests/base_map_test \
+	tests/base_os_test \
 	tests/next_bin_test \
+	tests/next_fault_test \
 	tests/next_heap_test \
+	tests/next_misuse_test \
 	tests/next_next_test \
 	tests/next_page_test \
 	tests/next_segment_test \
 	tests/next_stack_test
+tests_base_check_test_LDADD = $(unit_ldadd)
+tests_base_lock_test_LDADD = $(unit_ldadd)
+tests_base_map_test_LDADD = $(unit_ldadd)
+tests_base_os_test_LDADD = $(unit_ldadd)
 tests_next_bin_test_LDADD = $(unit_ldadd)
+tests_next_fault_test_LDADD = $(unit_ldadd)
 tests_next_heap_test_LDADD = $(unit_ldadd)
+tests_next_misuse_test_LDADD = $(unit_ldadd)
 tests_next_next_test_LDADD = $(unit_ldadd)
 tests_next_page_test_LDADD = $(unit_ldadd)
 tests_next_segment_test_LDADD = $(unit_ldadd)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* As the layer above does it. */
 static void *take(size_t bytes)
@@ -160,6 +161,19 @@ static void resize_keeps_contents_and_says_when_it_cannot(void **state)
 	assert_null(next_resize(block, 113));
 	assert_null(next_resize(block, 50));
 	next_free(block);
+}
+
+static void a_block_that_the_program_split_by_mprotect_is_left_where_it_is(void **state)
+{
+	(void)state;
+	char *block = take(5 * MIB), *neighbour = take(5 * MIB);
+	fill(block, 5 * MIB, 9);
+	assert_int_equal(mprotect(block + 64 * KIB, 4096, PROT_READ), 0);
+	assert_null(next_resize(block, 64 * MIB));
+	assert_true(holds(block, 5 * MIB, 9));
+	assert_true(next_usable_bytes(block) >= 5 * MIB);
+	assert_true(next_free(block));
+	assert_true(next_free(neighbour));
 }
 
 static void sizes_that_cannot_be_had_are_refused(void **state)
@@ -350,6 +364,7 @@ int main(void)
 		cmocka_unit_test(calloc_is_zero_whatever_was_there_before),
 		cmocka_unit_test(aligned_blocks_are_aligned_at_every_power_of_two),
 		cmocka_unit_test(resize_keeps_contents_and_says_when_it_cannot),
+		cmocka_unit_test(a_block_that_the_program_split_by_mprotect_is_left_where_it_is),
 		cmocka_unit_test(sizes_that_cannot_be_had_are_refused),
 		cmocka_unit_test(threads_free_each_others_blocks_and_none_is_lost),
 		cmocka_unit_test(what_an_exited_thread_left_is_used_again),

@@ -17,7 +17,7 @@ skip() {
 command -v valgrind >/dev/null || skip "no valgrind"
 command -v python3 >/dev/null || skip "no python3"
 grep -q '^#define HAKMEM_MIGRATION 1' "$top_builddir/config.h" || skip "this build is next alone"
-grep -q '^#define HAKMEM_EXPORT_MALLOC 1' "$top_builddir/config.h" || skip "this build exports no malloc"
+grep -q '^#define HAKMEM_SANITIZER 0' "$top_builddir/config.h" || skip "a sanitizer's build exports no malloc"
 grep -q '^#define HAKMEM_CHECKS 0' "$top_builddir/config.h" || skip "checks add instructions of their own"
 
 work=$(mktemp -d)
@@ -45,12 +45,14 @@ import sys
 with open(sys.argv[1], encoding="utf-8") as file:
     counted = json.load(file)
 
-# A refill in a hundred pairs may differ by an instruction: batches are compared to a tenth.
+# The fast paths are to be the same to the instruction: a pair at a time never leaves them. Where pages
+# change, the slow path asks for the route, five instructions a refill: a quarter of one a malloc.
 bad = False
 print("\n                      malloc: alone  migration      free: alone  migration")
 for case, alone in counted["alone"].items():
     with_it = counted["migration"][case]
-    wrong = with_it["malloc"] > alone["malloc"] + 0.1 or with_it["free"] > alone["free"] + 2.1
+    slack = 0.0 if case.endswith("ping-pong") else 0.25
+    wrong = with_it["malloc"] > alone["malloc"] + slack or with_it["free"] > alone["free"] + 2 + slack
     if case != "64-remote":  # how often the owner meets the other thread's frees is a matter of timing
         bad |= wrong
     print(f"{case:>16} {alone['malloc']:18.2f} {with_it['malloc']:10.2f}"
