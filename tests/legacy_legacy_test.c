@@ -324,8 +324,8 @@ static void a_record_rests_when_its_tags_are_used_up(void **state)
 	legacy_thread_exit(t);
 }
 
-/* A page that is wholly free is unlisted first and retired after. A fork in between must not find its
- * blocks astray, so they stay marked as home. */
+/* A page that is wholly free is unlisted first and retired after. A fork in between must not find
+ * its blocks astray, so they stay marked as home. */
 static void a_wholly_free_page_keeps_its_blocks_home(void **state)
 {
 	(void)state;

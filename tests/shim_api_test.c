@@ -302,7 +302,7 @@ static void free_keeps_errno(void **state)
 static void success_leaves_errno_alone(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < SIZES; i++) {
+	for (size_t i = 1; i < SIZES; i++) {
 		errno = 77;
 		void *block = hakmem_realloc(hakmem_malloc(sizes[i]), sizes[i] + 5000);
 		hakmem_free(block);

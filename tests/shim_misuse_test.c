@@ -137,8 +137,10 @@ static void the_rest_of_our_memory_is_told(void **state)
 {
 	(void)state;
 	char *block = hakmem_malloc(5000);
-	if (!is_ours(block))
+	if (!is_ours(block)) {
+		hakmem_free(block);
 		skip();
+	}
 	char *slot = (char *)((uintptr_t)block & ~(4 * MIB - 1));
 	for (size_t offset = 0; offset < 4 * MIB; offset += 512 * KIB + 4096)
 		if (slot + offset != block)
