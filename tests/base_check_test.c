@@ -101,11 +101,13 @@ static void checks_are_on_in_their_tier(void **state)
 	cheap_check(state);
 	full_check(state);
 	if (HAKMEM_CHECKS >= 1)
-		assert_true(dies_with(cheap_check, NULL, "internal: argument != NULL|base_check_test.c"));
+		assert_true(dies_with(cheap_check, NULL,
+				      "internal: argument != NULL|base_check_test.c"));
 	else
 		cheap_check(NULL);
 	if (HAKMEM_CHECKS >= 2)
-		assert_true(dies_with(full_check, NULL, "internal: argument != NULL|base_check_test.c"));
+		assert_true(dies_with(full_check, NULL,
+				      "internal: argument != NULL|base_check_test.c"));
 	else
 		full_check(NULL);
 }

@@ -53,7 +53,7 @@ static void a_lock_held_by_another_is_not_ours(void **state)
 	lock_release(&single);
 }
 
-/* --- exclusion and waking ------------------------------------------------------------------------ */
+/* --- exclusion and waking -------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 30000 };
 static uint64_t counted; /* plain: the lock is what protects it */
@@ -119,7 +119,7 @@ static void sleepers_are_woken_one_after_the_other(void **state)
 	assert_int_equal(load_relaxed(&single.word) & ~LOCK_SLEEPER, 0);
 }
 
-/* --- fork ---------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------ */
 
 static bool all_free(void)
 {

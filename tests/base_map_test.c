@@ -116,7 +116,8 @@ static void *claim_every_fourth(void *argument)
 {
 	uintptr_t self = (uintptr_t)argument, wrong = 0;
 	for (size_t i = 0; i < OWN; i++)
-		wrong += !map_claim(slot(20000 + i * THREADS + self), 1, (enum map_kind)(1 + self % 2));
+		wrong += !map_claim(slot(20000 + i * THREADS + self), 1,
+				    (enum map_kind)(1 + self % 2));
 	return (void *)wrong;
 }
 
@@ -125,8 +126,8 @@ static void neighbours_claimed_by_threads_at_once_do_not_disturb_each_other(void
 	(void)state;
 	pthread_t threads[THREADS];
 	for (uintptr_t t = 0; t < THREADS; t++)
-		assert_int_equal(
-			pthread_create(&threads[t], NULL, claim_every_fourth, (void *)t), 0);
+		assert_int_equal(pthread_create(&threads[t], NULL, claim_every_fourth, (void *)t),
+				 0);
 	for (int t = 0; t < THREADS; t++) {
 		void *wrong;
 		pthread_join(threads[t], &wrong);
@@ -158,8 +159,7 @@ int main(void)
 		cmocka_unit_test(a_claim_covers_every_slot_it_touches_and_no_other),
 		cmocka_unit_test(the_last_user_address_can_be_claimed_and_none_above_it),
 		cmocka_unit_test(a_claim_that_gets_no_memory_changes_nothing),
-		cmocka_unit_test(
-			neighbours_claimed_by_threads_at_once_do_not_disturb_each_other),
+		cmocka_unit_test(neighbours_claimed_by_threads_at_once_do_not_disturb_each_other),
 		cmocka_unit_test(asking_costs_no_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,8 +166,7 @@ int main(void)
 		cmocka_unit_test(an_aligned_mapping_that_cannot_be_trimmed_is_given_back_whole),
 		cmocka_unit_test(failures_are_told_by_value_and_errno_is_kept),
 		cmocka_unit_test(purged_memory_reads_as_zero),
-		cmocka_unit_test(
-			a_mapping_grows_in_place_or_says_why_not_and_moves_with_its_bytes),
+		cmocka_unit_test(a_mapping_grows_in_place_or_says_why_not_and_moves_with_its_bytes),
 		cmocka_unit_test(
 			a_mapping_that_is_several_to_the_kernel_is_refused_with_another_reason),
 		cmocka_unit_test(what_is_mapped_is_known),

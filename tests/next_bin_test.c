@@ -23,7 +23,7 @@ static void every_size_is_served_by_the_smallest_class_that_holds_it(void **stat
 static void classes_grow_and_a_class_serves_its_own_size(void **state)
 {
 	(void)state;
-	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class++) {
+	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class ++) {
 		assert_int_equal(next_class_of(next_class_bytes(class)), class);
 		assert_int_equal(next_class_of(next_class_bytes(class) + 1), class + 1);
 		assert_int_equal(next_class_bytes(class) % 16, 0);

@@ -22,17 +22,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* --- the kernel's moods -------------------------------------------------------------------------- */
+/* --- the kernel's moods ---------------------------------------------------------------- */
 
 enum call { MAP = 1, UNMAP = 2, PROTECT = 4, ADVISE = 8, REMAP = 16, ANY = 31 };
 
 static struct {
-	unsigned calls; /* which kinds are refused */
+	unsigned calls;	  /* which kinds are refused */
 	long first, last; /* of those, counted from 0 */
 } refuse;
 
-static _Atomic long made;	       /* calls of the refused kinds */
-static _Atomic int64_t held_bytes;     /* mapped, not unmapped */
+static _Atomic long made;	      /* calls of the refused kinds */
+static _Atomic int64_t held_bytes;    /* mapped, not unmapped */
 static _Atomic int64_t unmap_refused; /* bytes that munmap() would not take */
 
 static bool refused(enum call call)
@@ -75,8 +75,8 @@ static int remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to
 {
 	int error = refused(REMAP) ? -ENOMEM : os_real.remap(start, old_bytes, new_bytes, fixed_to);
 	if (error == 0) /* at another place the mapping that was there is gone */
-		fetch_add_relaxed(&held_bytes, fixed_to ? -(int64_t)old_bytes :
-							  (int64_t)(new_bytes - old_bytes));
+		fetch_add_relaxed(&held_bytes, fixed_to ? -(int64_t)old_bytes
+							: (int64_t)(new_bytes - old_bytes));
 	return error;
 }
 
@@ -84,7 +84,7 @@ static const struct os_ops moody = {
 	.map = map, .unmap = unmap, .protect = protect, .advise = advise, .remap = remap
 };
 
-/* --- the workload -------------------------------------------------------------------------------- */
+/* --- the workload ---------------------------------------------------------------------- */
 
 #define require(condition)                                                                         \
 	do {                                                                                       \
@@ -127,7 +127,7 @@ static char *take(size_t bytes)
 
 static bool is_zero(const char *p, size_t bytes)
 {
-	for (size_t at = 0; at < bytes; at += bytes > STEP ? STEP : 1)
+	for (size_t at = 0; at<bytes; at += bytes> STEP ? STEP : 1)
 		if (p[at])
 			return false;
 	return true;
@@ -155,8 +155,8 @@ static void resize(struct block *block, size_t bytes)
 
 static void every_kind_of_call(char mark)
 {
-	static const size_t sizes[] = { 1,	   100,	      1000,	 8 * KIB,   100 * KIB,
-					256 * KIB, 700 * KIB, 3900 * KIB, 5 * MIB,   9 * MIB };
+	static const size_t sizes[] = { 1,	   100,	      1000,	  8 * KIB, 100 * KIB,
+					256 * KIB, 700 * KIB, 3900 * KIB, 5 * MIB, 9 * MIB };
 	static const size_t alignments[] = { 64, 4096, 128 * KIB, 2 * MIB, 4 * MIB, 16 * MIB };
 	enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
 	enum { ALIGNMENTS = sizeof(alignments) / sizeof(alignments[0]) };
@@ -196,7 +196,7 @@ static void *another_thread(void *argument)
 static void run_workload(void)
 {
 	os_swap(&moody);
-	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
 		next_door_set(class, class % 2 ? NEXT_DOOR_OPEN : 0);
 	if (!next_init()) {
 		require(map_bound == 0);
@@ -263,8 +263,8 @@ static long workload_with(unsigned calls, long first, long last)
 static void check_each_call(unsigned calls, bool for_ever)
 {
 	long failures = 0, count;
-	for (long call = 0; (count = workload_with(calls, call, for_ever ? LONG_MAX : call)) > call ||
-			    count == -1;
+	for (long call = 0;
+	     (count = workload_with(calls, call, for_ever ? LONG_MAX : call)) > call || count == -1;
 	     call++)
 		if (count == -1 && ++failures == 3)
 			break;

@@ -37,7 +37,7 @@ static void run(void *(*act)(void *), void *argument)
 	pthread_join(thread, NULL);
 }
 
-/* --- doors --------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------- */
 
 #define SLEEPERS 5
 static pthread_barrier_t gate;
@@ -188,7 +188,7 @@ static void no_malloc_that_starts_after_a_door_was_shut_finds_a_page_in_its_slot
 	assert_int_equal(load_relaxed(&stale), 0);
 }
 
-/* --- coming and going ---------------------------------------------------------------------------- */
+/* --- coming and going ------------------------------------------------------------------ */
 
 static void *take_and_leave(void *argument)
 {
@@ -292,7 +292,7 @@ static void heaps_are_spread_evenly_over_the_cohorts(void **state)
 		assert_in_range(shares[i], 300, 500);
 }
 
-/* --- pages whose owner is away ------------------------------------------------------------------- */
+/* --- pages whose owner is away --------------------------------------------------------- */
 
 #define BLOCKS 512
 static char *blocks[BLOCKS];
@@ -432,7 +432,7 @@ static void a_heap_nobody_has_is_shed_and_its_pages_serve_others(void **state)
 			next_free(blocks[i]);
 }
 
-/* --- exit against late frees --------------------------------------------------------------------- */
+/* --- exit against late frees ----------------------------------------------------------- */
 
 #define CROWD	4
 #define PARCELS 20000
@@ -477,8 +477,8 @@ static void after_exits_in_the_midst_of_frees_no_block_and_no_page_is_lost(void 
 	next_read_stats(&before);
 	pthread_t threads[CROWD];
 	for (uintptr_t t = 0; t < CROWD; t++)
-		assert_int_equal(
-			pthread_create(&threads[t], NULL, come_and_go, (void *)(t + 1)), 0);
+		assert_int_equal(pthread_create(&threads[t], NULL, come_and_go, (void *)(t + 1)),
+				 0);
 	for (int t = 0; t < CROWD; t++)
 		pthread_join(threads[t], NULL);
 	for (int i = 0; i < PARCELS; i++)
@@ -499,11 +499,11 @@ static void after_exits_in_the_midst_of_frees_no_block_and_no_page_is_lost(void 
 	assert_int_equal(strays, 0);
 }
 
-/* --- fork ---------------------------------------------------------------------------------------- */
+/* --- fork ------------------------------------------------------------------------------ */
 
 static void use_every_class_once(void)
 {
-	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class++) {
+	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class ++) {
 		char *block = take(next_class_bytes(class));
 		memset(block, 1, next_class_bytes(class));
 		next_free(block);
@@ -554,7 +554,7 @@ static void a_child_forked_in_the_midst_of_threads_can_allocate_at_once(void **s
 static int set_up(void **state)
 {
 	(void)state;
-	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
 		next_door_set(class, NEXT_DOOR_OPEN);
 	return next_init() ? 0 : -1;
 }

@@ -17,8 +17,8 @@
 
 /* A size of each kind: the smallest, small with many words of bits, mid, the largest of a page, spans, and
  * mappings of their own. */
-static const size_t sizes[] = { 1,	   16,	    1000,    4096,	32 * KIB,
-				256 * KIB, 300000, 2 * MIB, 3968 * KIB, 5 * MIB, 64 * MIB };
+static const size_t sizes[] = { 1,	16,	 1000,	     4096,    32 * KIB, 256 * KIB,
+				300000, 2 * MIB, 3968 * KIB, 5 * MIB, 64 * MIB };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 enum thread { OWN, OTHER };
@@ -237,8 +237,7 @@ static void the_gap_before_a_pages_first_block_holds_no_block(void **state)
 		if (gap < page->start) {
 			assert_true(dies(free_at_offset, &wrong, gap, "first byte"));
 			wrong.offset = (size_t)(page->start - gap) - 16;
-			assert_true(
-				dies(free_at_offset, &wrong, gap + wrong.offset, "first byte"));
+			assert_true(dies(free_at_offset, &wrong, gap + wrong.offset, "first byte"));
 			checked++;
 		}
 		next_free(block);
@@ -249,8 +248,12 @@ static void the_gap_before_a_pages_first_block_holds_no_block(void **state)
 static void addresses_that_cannot_be_ours_are_strangers(void **state)
 {
 	(void)state;
-	static const uintptr_t addresses[] = { 0, 1, (uintptr_t)1 << 47, (uintptr_t)1 << 48,
-					       0x8000000000000000u, 0xdeadbeefdeadbeefu,
+	static const uintptr_t addresses[] = { 0,
+					       1,
+					       (uintptr_t)1 << 47,
+					       (uintptr_t)1 << 48,
+					       0x8000000000000000u,
+					       0xdeadbeefdeadbeefu,
 					       UINTPTR_MAX };
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
 		assert_int_equal(map_kind_of((void *)addresses[i]), MAP_STRANGER);
@@ -306,7 +309,7 @@ static void a_handler_of_the_abort_may_allocate(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
 		next_door_set(class, NEXT_DOOR_OPEN);
 	return next_init() ? 0 : -1;
 }

@@ -55,7 +55,7 @@ static void make_full(struct next_page *page)
 	assert_true(page_mark_full(page, &owner));
 }
 
-/* --- addresses --------------------------------------------------------------------------------- */
+/* --- addresses ----------------------------------------------------------------------- */
 
 static void check_every_offset(const struct next_page *page)
 {
@@ -115,7 +115,7 @@ static void a_page_holds_enough_blocks_and_its_bits_fit(void **state)
 	}
 }
 
-/* --- bits -------------------------------------------------------------------------------------- */
+/* --- bits ---------------------------------------------------------------------------- */
 
 static void every_block_is_popped_once_in_order_and_can_be_freed_again(void **state)
 {
@@ -156,7 +156,7 @@ static void a_page_is_wholly_remote_when_its_last_block_is_and_not_before(void *
 	}
 }
 
-/* --- the owner word: page.h's table, line by line ------------------------------------------------ */
+/* --- the owner word: page.h's table, line by line -------------------------------------- */
 
 static void in_use_a_remote_free_is_announced_once_and_merged(void **state)
 {
@@ -270,7 +270,7 @@ static void a_merge_or_full_mark_ends_the_zero_promise(void **state)
 	segment_release(page);
 }
 
-/* --- double frees ------------------------------------------------------------------------------ */
+/* --- double frees -------------------------------------------------------------------- */
 
 enum by { OWN, REMOTE };
 

@@ -46,7 +46,7 @@ static uint64_t rng(uint64_t *seed)
 	return *seed;
 }
 
-/* --- what there is, seen from outside ------------------------------------------------------------ */
+/* --- what there is, seen from outside -------------------------------------------------- */
 
 #define SEGMENTS_MAX 256
 static struct next_segment *segments[SEGMENTS_MAX];
@@ -105,7 +105,7 @@ static void check_that_the_longest_run_is_found_and_no_longer_one(void)
 	}
 }
 
-/* --- one thread ---------------------------------------------------------------------------------- */
+/* --- one thread ------------------------------------------------------------------------ */
 
 static const struct os_ops *real = &os_real;
 static bool refuse_map, refuse_tables, refuse_protect, refuse_advise;
@@ -113,7 +113,9 @@ static bool refuse_map, refuse_tables, refuse_protect, refuse_advise;
 /* Of what is mapped here only segments are that large. */
 static void *map_or_not(void *hint, size_t bytes, int prot, int extra_flags)
 {
-	return refuse_map || (refuse_tables && bytes < SEGMENT_BYTES) ? NULL : real->map(hint, bytes, prot, extra_flags);
+	return refuse_map || (refuse_tables && bytes < SEGMENT_BYTES)
+		       ? NULL
+		       : real->map(hint, bytes, prot, extra_flags);
 }
 
 static int protect_or_not(void *start, size_t bytes, int prot)
@@ -131,10 +133,9 @@ static int unmap(void *start, size_t bytes)
 	return real->unmap(start, bytes);
 }
 
-static const struct os_ops moody = { .map = map_or_not,
-				     .unmap = unmap,
-				     .protect = protect_or_not,
-				     .advise = advise_or_not };
+static const struct os_ops moody = {
+	.map = map_or_not, .unmap = unmap, .protect = protect_or_not, .advise = advise_or_not
+};
 
 /* The first test: the address map's page for the first segment is still read-only. */
 static void the_first_segment_is_refused_when_the_map_or_the_tables_cannot_be_had(void **state)
@@ -175,9 +176,8 @@ static void a_run_leads_to_its_descriptor_from_every_slice_and_to_none_after_rel
 			assert_ptr_equal(page_of(memory + at), page);
 		segment_release(page);
 		for (size_t s = 0; s < slices; s++)
-			assert_int_equal(
-				load_relaxed(&page_of(memory + (s << SLICE_SHIFT))->owner),
-				OWNER_NONE);
+			assert_int_equal(load_relaxed(&page_of(memory + (s << SLICE_SHIFT))->owner),
+					 OWNER_NONE);
 	}
 }
 
@@ -280,7 +280,8 @@ static void the_bound_on_free_runs_never_hides_one_that_fits(void **state)
 	for (int step = 0; step < 20000; step++) {
 		uint64_t r = rng(&seed);
 		bool zero;
-		if (count < 600 && (count == 0 || r % 100 < (uint64_t)(step % 4000 < 2000 ? 60 : 40))) {
+		if (count < 600 &&
+		    (count == 0 || r % 100 < (uint64_t)(step % 4000 < 2000 ? 60 : 40))) {
 			size_t slices = (r >> 8) % 16 == 0 ? 1 + (r >> 16) % 40 : 1 + (r >> 16) % 5;
 			held[count] = claim(slices, 1, &zero);
 			assert_non_null(held[count++]);
@@ -389,7 +390,7 @@ static void without_memory_what_there_is_is_still_served(void **state)
 		segment_release(many[--count]);
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define ROUNDS	4000

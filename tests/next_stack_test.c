@@ -91,7 +91,7 @@ static void a_pop_that_slept_through_pop_pop_push_does_not_hand_out_what_another
 		assert_false(owned_by_t2[number]);
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ------------------------------------------------------------------------- */
 
 #define THREADS 4
 #define ROUNDS	300000
@@ -140,7 +140,8 @@ static void each_thing_is_owned_by_one_thread_at_a_time_and_none_is_lost(void **
 	for (uint32_t i = 1; i <= FEW; i++)
 		push(i);
 	for (uintptr_t t = 0; t < THREADS; t++)
-		assert_int_equal(pthread_create(&threads[t], NULL, pop_and_push, (void *)(t + 1)), 0);
+		assert_int_equal(pthread_create(&threads[t], NULL, pop_and_push, (void *)(t + 1)),
+				 0);
 	for (int t = 0; t < THREADS; t++)
 		pthread_join(threads[t], NULL);
 	bool seen[THINGS + 1] = { false };
@@ -168,6 +169,6 @@ int main(void)
 	/* Without the tag the first has to fail, and the threads of the last could go round in a circle of
 	 * links for ever. */
 	const struct CMUnitTest interleaving[] = { tests[0] };
-	return STACK_TAG_STEP ? cmocka_run_group_tests(tests, NULL, NULL) :
-				cmocka_run_group_tests(interleaving, NULL, NULL);
+	return STACK_TAG_STEP ? cmocka_run_group_tests(tests, NULL, NULL)
+			      : cmocka_run_group_tests(interleaving, NULL, NULL);
 }
