@@ -141,8 +141,6 @@ struct next_heap *heap_of_thread(void)
 	return heap;
 }
 
-static void to_shared_or_back(struct next_page *page, uint32_t shard);
-
 void next_thread_exit(void)
 {
 	struct next_heap *heap = next_heap_self;
@@ -154,10 +152,20 @@ void next_thread_exit(void)
 	struct next_page *page = exchange_acq_rel(&heap->ready, READY_CLOSED);
 	while (page) {
 		struct next_page *after = load_relaxed(&page->ready_next);
-		to_shared_or_back(page, heap->number);
+		heap_share(page, heap->number);
 		page = after;
 	}
 	push_heap(&abandoned, heap);
+}
+
+struct next_heap *heap_take_abandoned(void)
+{
+	return pop_heap(&abandoned);
+}
+
+void heap_put_idle(struct next_heap *heap)
+{
+	push_heap(&idle, heap);
 }
 
 void next_fork_child(void)
@@ -196,9 +204,7 @@ void next_door_set(unsigned class, uint32_t value)
 
 /* --- ready stacks ------------------------------------------------------------------------------ */
 
-/* The page is the caller's alone (FULL | REMOTE, or taken from a heap without a thread): it goes where
- * everybody can use what is free in it. */
-static void to_shared_or_back(struct next_page *page, uint32_t shard)
+void heap_share(struct next_page *page, uint32_t shard)
 {
 	page_merge(page, (struct next_heap *)OWNER_SHARED);
 	if (page_free_count(page) == page->block_count)
@@ -213,56 +219,10 @@ void heap_ready_push(struct next_heap *heap, struct next_page *page)
 	struct next_page *head = load_acquire(&heap->ready);
 	do {
 		if (head == READY_CLOSED) {
-			to_shared_or_back(page, heap->number);
+			heap_share(page, heap->number);
 			return;
 		}
 		store_relaxed(&page->ready_next, head);
 		/* release: hands over the descriptor; pairs with the acquires that take the stack */
 	} while (!cas_acq_rel(&heap->ready, &head, page));
-}
-
-/* Sheds a heap that no thread has and that the caller popped from a stack. */
-static void shed(struct next_heap *heap)
-{
-	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
-		struct next_page *page;
-		while ((page = heap->queue[bin]) != NULL) {
-			queue_remove(heap, page);
-			if (page->in_slot)
-				exchange_seq_cst(&heap->slot[bin], EMPTY_PAGE);
-			page->in_slot = false;
-			to_shared_or_back(page, heap->number);
-		}
-	}
-}
-
-/* A thread that sleeps cannot give back a page that others emptied. Whoever finds it on the ready stack
- * can: with no live block in it nobody has a reason to touch it any more. The others go back. */
-static void steal_ready(struct next_heap *heap)
-{
-	struct next_page *page = load_relaxed(&heap->ready);
-	/* acq_rel: the pages' descriptors, from heap_ready_push() */
-	if (!page || page == READY_CLOSED || !cas_acq_rel(&heap->ready, &page, NULL))
-		return;
-	while (page) {
-		struct next_page *after = load_relaxed(&page->ready_next);
-		if (page_wholly_remote(page))
-			segment_release(page);
-		else
-			heap_ready_push(heap, page);
-		page = after;
-	}
-}
-
-void heap_reap(struct next_heap *self)
-{
-	struct next_heap *heap;
-	while ((heap = pop_heap(&abandoned)) != NULL) {
-		shed(heap);
-		push_heap(&idle, heap);
-	}
-	uint32_t count = heap_count();
-	for (uint32_t number = 1; number <= count; number++)
-		if (heap_numbered(number) != self)
-			steal_ready(heap_numbered(number));
 }

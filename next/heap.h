@@ -25,9 +25,23 @@ void heap_page_quiet(struct next_heap *heap, struct next_page *page);
  * or to the shared lists where the heap has no thread. Any thread. */
 void heap_ready_push(struct next_heap *heap, struct next_page *page);
 
-/* Takes what other heaps do not need: pages of heaps without a thread go to the shared lists or back to
- * their segments, and so do pages of sleeping threads in which nothing lives. Any thread. */
-void heap_reap(struct next_heap *self);
+/* The page is the caller's alone (FULL | REMOTE, or of a heap without a thread, or popped from a shared
+ * list): it goes where everybody can use what is free in it. */
+void heap_share(struct next_page *page, uint32_t shard);
+
+/* [owner] Settles the pages of the heap's ready stack. */
+void heap_drain_ready(struct next_heap *heap);
+
+/* Takes what nobody needs: pages of heaps without a thread go to the shared lists, and pages in which
+ * nothing lives go back to their segments, be they of this thread (EMPTY_HEAP: none), of sleeping ones,
+ * or on the shared lists. `all`: look at every page; else at an eighth of them, another one each time, so
+ * that a process that grows does not look at each of its pages for every segment. Any thread. */
+void heap_reap(struct next_heap *self, bool all);
+
+/* A heap that its thread left with its pages, then the caller's alone; NULL if there is none. It goes back
+ * without pages. */
+MUST_USE struct next_heap *heap_take_abandoned(void);
+void heap_put_idle(struct next_heap *heap);
 
 struct next_heap *heap_numbered(uint32_t number); /* 1 .. heap_count() */
 uint32_t heap_count(void);

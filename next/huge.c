@@ -126,8 +126,9 @@ __attribute__((noreturn)) static void misuse(const char *what, const void *addre
 static bool is_block(const void *address)
 {
 	if (map_kind_of(address) == MAP_NEXT_HUGE_GONE) {
-		/* Something of the system's may live here by now, and begin at such an address too. */
-		if (((uintptr_t)address & MAP_SLOT_MASK) == 0 && !os_is_mapped(address))
+		/* Something of the system's may live here by now; nothing does where nothing is mapped,
+		 * and the system would fault on it. */
+		if (!os_is_mapped(address))
 			misuse("free of a block that is free already", address, "double free");
 		return false;
 	}

@@ -15,6 +15,7 @@ libhakmem_la_SOURCES += \
 	next/page.c \
 	next/page.h \
 	next/queue.h \
+	next/reap.c \
 	next/refill.c \
 	next/segment.c \
 	next/segment.h \

@@ -39,7 +39,7 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 	size_t align_slices = alignment > SLICE_BYTES ? alignment >> SLICE_SHIFT : 1;
 	struct next_page *page = segment_claim_existing(slices, align_slices, zero);
 	if (!page) {
-		heap_reap(next_heap_self);
+		heap_reap(next_heap_self, false);
 		page = segment_claim(slices, align_slices, zero);
 	}
 	if (!page)
@@ -152,6 +152,6 @@ void *next_resize(void *block, size_t bytes)
 
 size_t next_trim(void)
 {
-	heap_reap(next_heap_self);
+	heap_reap(next_heap_self, true);
 	return segment_purge_all();
 }

@@ -54,7 +54,7 @@ void heap_settle(struct next_heap *heap, struct next_page *page)
 	}
 }
 
-static void drain_ready(struct next_heap *heap)
+void heap_drain_ready(struct next_heap *heap)
 {
 	if (!load_relaxed(&heap->ready))
 		return;
@@ -86,7 +86,7 @@ static struct next_page *from_current(struct next_heap *heap, unsigned bin)
 
 static struct next_page *from_queue(struct next_heap *heap, unsigned bin)
 {
-	drain_ready(heap);
+	heap_drain_ready(heap);
 	return heap->queue[bin];
 }
 
@@ -125,7 +125,7 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 		page = from_slices(heap, bin, false);
 	if (page)
 		return page;
-	heap_reap(heap);
+	heap_reap(heap, false);
 	page = from_shared(heap, bin);
 	return page ? page : from_slices(heap, bin, true);
 }

@@ -8,7 +8,7 @@ static struct {
 	CACHE_ALIGN struct stack stack;
 } shards[NEXT_BINS][SHARED_SHARDS];
 
-/* A page's number is that of its first slice in the address space: 47 - 16 = 31 bits. */
+/* A page's number is that of its first slice in the address space: 48 - 16 = 32 bits at most. */
 static uint32_t number_of(const struct next_page *page)
 {
 	return (uint32_t)((uintptr_t)slice_address(page) >> SLICE_SHIFT);
@@ -32,15 +32,19 @@ void shared_push(struct next_page *page, uint32_t shard)
 	stack_push(stack, number_of(page), &page->shared_next);
 }
 
+struct next_page *shared_pop_from(unsigned bin, uint32_t shard)
+{
+	struct stack *stack = &shards[bin][shard % SHARED_SHARDS].stack;
+	uint32_t number = stack_is_empty(stack) ? 0 : stack_pop(stack, link_of);
+	return number ? page_numbered(number) : NULL;
+}
+
 struct next_page *shared_pop(unsigned bin, uint32_t shard)
 {
 	for (uint32_t i = 0; i < SHARED_SHARDS; i++) {
-		struct stack *stack = &shards[bin][(shard + i) % SHARED_SHARDS].stack;
-		if (stack_is_empty(stack))
-			continue;
-		uint32_t number = stack_pop(stack, link_of);
-		if (number)
-			return page_numbered(number);
+		struct next_page *page = shared_pop_from(bin, shard + i);
+		if (page)
+			return page;
 	}
 	return NULL;
 }

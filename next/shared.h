@@ -17,4 +17,7 @@ void shared_push(struct next_page *page, uint32_t shard);
 /* A page of the class that is then the caller's alone, still OWNER_SHARED; NULL if there is none. */
 MUST_USE struct next_page *shared_pop(unsigned bin, uint32_t shard);
 
+/* The same, from one shard. */
+MUST_USE struct next_page *shared_pop_from(unsigned bin, uint32_t shard);
+
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* next/stack.h - a lock-free stack of numbered, type-stable things, safe against ABA by a tag
  *
- *   63          31 30            0
+ *   63          32 31            0
  *  +--------------+---------------+
- *  |  tag, 33 bit | number, 31 bit|     number 0: empty
+ *  |  tag         | number        |     number 0: empty
  *  +--------------+---------------+
  *
  * Without the tag: T1 reads head A and A.next = B, and stalls; T2 pops A, pops B, pushes A; T1's CAS
  * succeeds and makes B, which T2 owns, the head. Every change adds one to the tag, so T1's CAS fails; to
- * be fooled T1 would have to sleep through exactly 2^33 changes.
+ * be fooled T1 would have to sleep through exactly 2^32 changes.
  *
  *             push                                    pop
  *   push      CAS: the loser reads the head again     the same
@@ -28,7 +28,7 @@
 #define STACK_TAG_STEP 1 /* the test of the ABA interleaving builds with 0, and must see it lose */
 #endif
 
-#define STACK_NUMBER_BITS 31
+#define STACK_NUMBER_BITS 32
 #define STACK_NUMBER_MASK (((uint64_t)1 << STACK_NUMBER_BITS) - 1)
 #define STACK_SPINS_MAX	  64
 
@@ -55,7 +55,7 @@ INLINE bool stack_is_empty(struct stack *stack)
 	return (load_relaxed(&stack->head) & STACK_NUMBER_MASK) == 0;
 }
 
-/* Puts the thing with this number, 1 <= number < 2^31, and this link on top. */
+/* Puts the thing with this number, 1 <= number, and this link on top. */
 INLINE void stack_push(struct stack *stack, uint32_t number, _Atomic uint32_t *link)
 {
 	unsigned spins = 1;

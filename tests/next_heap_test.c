@@ -341,7 +341,7 @@ static void pages_freed_wholly_are_stolen_from_a_sleeping_owner_and_others_are_n
 {
 	(void)state;
 	pthread_t thread;
-	heap_reap(next_heap_self); /* what the tests before left is not counted below */
+	heap_reap(next_heap_self, true); /* what the tests before left is not counted below */
 	pthread_barrier_init(&gate, NULL, 2);
 	assert_int_equal(pthread_create(&thread, NULL, take_blocks_and_wait, NULL), 0);
 	pthread_barrier_wait(&gate);
@@ -358,7 +358,7 @@ static void pages_freed_wholly_are_stolen_from_a_sleeping_owner_and_others_are_n
 		}
 	}
 	size_t before = count_pages();
-	heap_reap(next_heap_self);
+	heap_reap(next_heap_self, true);
 	assert_int_equal(page_owner(first), OWNER_NONE);
 	assert_int_equal(count_pages(), before - 1);
 	assert_int_equal(load_relaxed(&kept->owner), full | OWNER_REMOTE);
@@ -396,13 +396,13 @@ static void a_false_alarm_on_a_full_page_leaves_it_full(void **state)
 static void a_heap_nobody_has_is_shed_and_its_pages_serve_others(void **state)
 {
 	(void)state;
-	heap_reap(next_heap_self); /* heaps of the tests before */
+	heap_reap(next_heap_self, true); /* heaps of the tests before */
 	run(take_blocks_and_leave, NULL);
 	struct next_heap *heap = (struct next_heap *)page_owner(page_of(blocks[0]));
 	struct next_page *last = page_of(blocks[BLOCKS - 1]), *full = page_of(blocks[100]);
 	assert_ptr_equal(page_owner(last), heap);
 	assert_int_equal(load_relaxed(&full->owner), (uintptr_t)heap | OWNER_FULL);
-	heap_reap(next_heap_self);
+	heap_reap(next_heap_self, true);
 	assert_int_equal(page_owner(last), OWNER_SHARED);
 	assert_null(heap->queue[BIN]);
 	assert_ptr_equal(load_relaxed(&heap->slot[BIN]), EMPTY_PAGE);
@@ -488,7 +488,7 @@ static void after_exits_in_the_midst_of_frees_no_block_and_no_page_is_lost(void 
 	assert_int_equal(after.live_blocks, before.live_blocks);
 
 	/* Every page without a live block is to be found: in a heap, on a shared list, or given back. */
-	heap_reap(next_heap_self);
+	heap_reap(next_heap_self, true);
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		struct next_page *page;
 		while ((page = shared_pop(bin, 0)) != NULL)
@@ -537,7 +537,7 @@ static void a_child_forked_in_the_midst_of_threads_can_allocate_at_once(void **s
 			alarm(60); /* a hang is a failure, not a wait */
 			use_every_class_once();
 			next_door_set(BIN, 0);
-			heap_reap(next_heap_self);
+			heap_reap(next_heap_self, true);
 			_exit(0);
 		}
 		fork_parent();

@@ -347,6 +347,65 @@ static void trim_gives_the_memory_of_freed_blocks_back(void **state)
 	assert_true(resident_bytes() + 30 * MIB < full);
 }
 
+#define MANY 20000
+
+static unsigned char *many[MANY];
+
+static void make_many(void)
+{
+	for (int i = 0; i < MANY; i++) {
+		many[i] = next_malloc(1000);
+		fill(many[i], 1000, 1);
+	}
+	/* No page stays full: they are all in the queue, where a remote free is not announced. */
+	for (int i = 0; i < MANY; i += 16)
+		next_free(many[i]);
+}
+
+static void *make_many_and_exit(void *argument)
+{
+	make_many();
+	next_thread_exit();
+	return argument;
+}
+
+static void *free_the_rest(void *argument)
+{
+	for (int i = 0; i < MANY; i++)
+		if (i % 16)
+			next_free(many[i]);
+	next_thread_exit();
+	return argument;
+}
+
+static void run_thread(void *(*body)(void *))
+{
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, body, NULL), 0);
+	pthread_join(thread, NULL);
+}
+
+static void trim_finds_queued_pages_that_others_emptied(void **state)
+{
+	(void)state;
+	make_many();
+	size_t full = resident_bytes();
+	run_thread(free_the_rest);
+	next_trim();
+	assert_true(resident_bytes() + 15 * MIB < full);
+}
+
+static void trim_finds_shared_pages_that_others_emptied(void **state)
+{
+	(void)state;
+	run_thread(make_many_and_exit);
+	next_trim(); /* sheds the heap: its pages are on the shared lists, with blocks in them */
+	size_t full = resident_bytes();
+	run_thread(free_the_rest);
+	next_trim();
+	assert_true(resident_bytes() + 15 * MIB < full);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -370,6 +429,8 @@ int main(void)
 		cmocka_unit_test(what_an_exited_thread_left_is_used_again),
 		cmocka_unit_test(pages_emptied_while_their_owner_sleeps_can_be_had_by_others),
 		cmocka_unit_test(trim_gives_the_memory_of_freed_blocks_back),
+		cmocka_unit_test(trim_finds_queued_pages_that_others_emptied),
+		cmocka_unit_test(trim_finds_shared_pages_that_others_emptied),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

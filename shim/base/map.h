@@ -30,7 +30,11 @@
 #define MAP_SLOT_SHIFT	22
 #define MAP_SLOT_BYTES	((size_t)1 << MAP_SLOT_SHIFT)
 #define MAP_SLOT_MASK	(MAP_SLOT_BYTES - 1)
+#if defined(__aarch64__)
+#define MAP_ADDRESS_BITS 48 /* a process without a hint of its own gets 48, also where there are 52 */
+#else
 #define MAP_ADDRESS_BITS 47
+#endif
 #define MAP_SLOTS	((size_t)1 << (MAP_ADDRESS_BITS - MAP_SLOT_SHIFT))
 
 enum map_kind {

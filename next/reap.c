@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* next/reap.c - finding memory that nobody needs, before the system is asked for more; see heap.h */
+#include "next/heap.h"
+
+#include "next/page.h"
+#include "next/queue.h"
+#include "next/segment.h"
+#include "next/shared.h"
+
+static _Atomic uint32_t rounds; /* which eighth is next */
+
+/* Sheds a heap that no thread has and that the caller took from the stack. */
+static void shed(struct next_heap *heap)
+{
+	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
+		struct next_page *page;
+		while ((page = heap->queue[bin]) != NULL) {
+			queue_remove(heap, page);
+			if (page->in_slot)
+				exchange_seq_cst(&heap->slot[bin], EMPTY_PAGE);
+			page->in_slot = false;
+			heap_share(page, heap->number);
+		}
+	}
+}
+
+/* A thread that sleeps cannot give back a page that others emptied. Whoever finds it on the ready stack
+ * can: with no live block in it nobody has a reason to touch it any more. The others go back. */
+static void steal_ready(struct next_heap *heap)
+{
+	struct next_page *page = load_relaxed(&heap->ready);
+	/* acq_rel: the pages' descriptors, from heap_ready_push() */
+	if (!page || page == READY_CLOSED || !cas_acq_rel(&heap->ready, &page, NULL))
+		return;
+	while (page) {
+		struct next_page *after = load_relaxed(&page->ready_next);
+		if (page_wholly_remote(page))
+			segment_release(page);
+		else
+			heap_ready_push(heap, page);
+		page = after;
+	}
+}
+
+/* [owner] A page of this thread's queue: takes what others freed, and gives the page back if it is empty. */
+static void tidy_page(struct next_heap *heap, struct next_page *page)
+{
+	if (load_relaxed(&page->owner) & OWNER_REMOTE) {
+		uint32_t merged = page_merge(page, heap);
+		if (!page->in_slot)
+			page->countdown -= merged;
+	}
+	if (page_free_count(page) != page->block_count)
+		return;
+	if (page->in_slot) /* only ever the empty page may be stored without the exchange of the flip */
+		store_relaxed(&heap->slot[load_relaxed(&page->bin)], EMPTY_PAGE);
+	page->in_slot = false;
+	queue_remove(heap, page);
+	segment_release(page);
+}
+
+static void tidy_queue(struct next_heap *heap, unsigned bin)
+{
+	struct next_page *page = heap->queue[bin];
+	size_t pages = 0;
+	for (struct next_page *p = page; p && (p != page || pages == 0); p = p->queue_next)
+		pages++;
+	while (pages-- > 0) {
+		struct next_page *after = page->queue_next;
+		tidy_page(heap, page);
+		page = after;
+	}
+}
+
+/* Pages on a shared list that others emptied in the meantime. */
+static void sweep_shared(unsigned bin, uint32_t shard)
+{
+	struct next_page *taken = NULL, *page;
+	while ((page = shared_pop_from(bin, shard)) != NULL) {
+		page->queue_next = taken;
+		taken = page;
+	}
+	while (taken) {
+		page = taken;
+		taken = page->queue_next;
+		heap_share(page, shard);
+	}
+}
+
+void heap_reap(struct next_heap *self, bool all)
+{
+	struct next_heap *heap;
+	while ((heap = heap_take_abandoned()) != NULL) {
+		shed(heap);
+		heap_put_idle(heap);
+	}
+	uint32_t count = heap_count();
+	for (uint32_t number = 1; number <= count; number++)
+		if (heap_numbered(number) != self)
+			steal_ready(heap_numbered(number));
+	if (self != EMPTY_HEAP)
+		heap_drain_ready(self);
+	uint32_t round = fetch_add_relaxed(&rounds, 1);
+	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
+		for (uint32_t shard = 0; shard < SHARED_SHARDS; shard++)
+			if (all || (bin + shard + round) % 8 == 0)
+				sweep_shared(bin, shard);
+		if (self != EMPTY_HEAP && (all || (bin + round) % 8 == 0))
+			tidy_queue(self, bin);
+	}
+}
