@@ -9,6 +9,7 @@
 
 shim_route_word shim_routes[NEXT_CLASSES];
 shim_route_word shim_old_side[NEXT_CLASSES];
+_Atomic uint32_t shim_classes_elsewhere = NEXT_CLASSES;
 
 /* No class straddles a border of legacy's (bin.h), so its largest size speaks for all of them. */
 static bool legacy_serves(unsigned class)
@@ -32,6 +33,16 @@ bool shim_route_possible(unsigned class, enum shim_backend backend)
 	return false;
 }
 
+/* Every change of a word is counted by whoever made it, so the sum of all changes is right whatever
+ * their order; and a flip away from the system is counted before it returns. */
+static void count_change(uint8_t from, uint8_t to)
+{
+	if (from == SHIM_SYSTEM && to != SHIM_SYSTEM)
+		fetch_add_acq_rel(&shim_classes_elsewhere, 1);
+	else if (from != SHIM_SYSTEM && to == SHIM_SYSTEM)
+		fetch_sub_acq_rel(&shim_classes_elsewhere, 1);
+}
+
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the
  * slots are swept. Two callers at once could leave one's word with the other's door; whoever finds, after
  * its door, that the word is no longer its own sets the door again for the word that is there. The last
@@ -40,7 +51,7 @@ bool shim_route_possible(unsigned class, enum shim_backend backend)
 static void route_store(unsigned class, enum shim_backend backend)
 {
 	uint8_t word = (uint8_t)backend;
-	store_seq_cst(&shim_routes[class], word);
+	count_change(exchange_seq_cst(&shim_routes[class], word), word);
 	for (;;) {
 		next_door_set(class, word == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
 		uint8_t seen = load_seq_cst(&shim_routes[class]);

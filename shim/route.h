@@ -32,6 +32,16 @@ typedef _Atomic uint8_t shim_route_word;
 extern HIDDEN shim_route_word shim_routes[NEXT_CLASSES];   /* [any thread] who serves the class */
 extern HIDDEN shim_route_word shim_old_side[NEXT_CLASSES]; /* [any thread] who served it before */
 
+/* [any thread] How many classes are not routed to the system. 0 is the flag switched off in a program
+ * that came from another malloc: the slow path then need not even know the class. */
+extern HIDDEN _Atomic uint32_t shim_classes_elsewhere;
+
+INLINE bool shim_all_on_system(void)
+{
+	/* relaxed: as shim_route_of() */
+	return HAKMEM_MIGRATION && load_relaxed(&shim_classes_elsewhere) == 0;
+}
+
 INLINE enum shim_backend shim_route_of(unsigned class)
 {
 	/* relaxed: backends are ready before any route names them, see shim_routes_start(); a thread

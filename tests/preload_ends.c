@@ -89,7 +89,7 @@ static void *in_thread(void *keys)
 	for (size_t i = 0; i < KEYS; i++)
 		pthread_setspecific(((pthread_key_t *)keys)[i], malloc(1 + i * 1000));
 	for (size_t i = 0; i < 4; i++)
-		__cxa_thread_atexit_impl(destroy, malloc(1000 << i), &__dso_handle);
+		__cxa_thread_atexit_impl(destroy, malloc((size_t)1000 << i), &__dso_handle);
 	churn();
 	return malloc(3000);
 }

@@ -16,7 +16,7 @@
 extern __typeof__(hakmem_owner) hakmem_owner __attribute__((weak));
 
 static _Alignas(16) char array[8 << 20];
-static _Atomic size_t array_used;
+static size_t array_used;
 
 static int is_own(const void *block)
 {

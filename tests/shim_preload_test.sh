@@ -124,7 +124,7 @@ if [ -e "$archive" ] &&
 	else
 		want 'static' '1 1 1' "$work/static"
 	fi
-	if $CXX -O1 -std=c++17 -static -o "$work/operators" "$top_srcdir/tests/shim_operators_test.cc" \
+	if $CXX -O1 -std=c++17 -fsized-deallocation -static -o "$work/operators" "$top_srcdir/tests/shim_operators_test.cc" \
 		"$archive" -lpthread 2>"$work/log"; then
 		want 'static, C++ operators' '' "$work/operators"
 	else
