@@ -159,13 +159,13 @@ static void a_handler_may_throw_out_of_a_nothrow_form()
 
 // Memory that a handler gives back is found by the next try: 3/4 of what an address-space limit allows
 // cannot be had twice. Called in a child, for the limit cannot be raised again.
-static char *reserve;
+static void *reserve;
 static const std::size_t reserve_bytes = static_cast<std::size_t>(768) << 20;
 
 static void handler_that_helps()
 {
 	calls++;
-	delete[] reserve;
+	::operator delete(reserve);
 	reserve = nullptr;
 	std::set_new_handler(nullptr);
 }
@@ -178,8 +178,9 @@ static void a_handler_may_help()
 		calls = 0;
 		setrlimit(RLIMIT_AS, &limit);
 		std::set_new_handler(handler_that_helps);
-		reserve = new char[reserve_bytes];
-		char *again = new char[reserve_bytes];
+		// Not new-expressions: a compiler may leave those out.
+		reserve = ::operator new(reserve_bytes);
+		void *again = ::operator new(reserve_bytes);
 		CHECK(calls == 1 && again && !reserve);
 		_exit(failures != 0);
 	}

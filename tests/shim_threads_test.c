@@ -153,7 +153,8 @@ static void destroy_object(void *object)
 static void *leave_object(void *unused)
 {
 	for (size_t i = 0; i < 10; i++)
-		__cxa_thread_atexit_impl(destroy_object, hakmem_malloc((size_t)100 << i), &__dso_handle);
+		__cxa_thread_atexit_impl(destroy_object, hakmem_malloc((size_t)100 << i),
+					 &__dso_handle);
 	return unused;
 }
 
