@@ -251,7 +251,7 @@ static struct fault apply_old(struct plan *plan, struct span selector, struct sp
 static struct fault apply_item(struct plan *plan, struct span item, bool *old_named)
 {
 	struct span selector, word;
-	struct selection selection;
+	struct selection selection = { 0 };
 	enum plan_target target;
 
 	if (item.length == 0)
