@@ -43,6 +43,9 @@ TLS_FAST struct next_heap *next_heap_self = EMPTY_HEAP;
 const struct next_heap next_empty_heap = {
 	.slot = { EMPTY_32, EMPTY_32, EMPTY_32 },
 };
+const struct next_heap next_gone_heap = {
+	.slot = { EMPTY_32, EMPTY_32, EMPTY_32 },
+};
 _Static_assert(NEXT_BINS == 96, "the empty heap's slots are written out");
 
 static struct next_heap *chunks[CHUNKS]; /* [const once heaps_made covers it] */
@@ -121,32 +124,21 @@ static void push_heap(struct stack *stack, struct next_heap *heap)
 	stack_push(stack, heap->number, &heap->stack_next);
 }
 
-struct next_heap *heap_of_thread(void)
+struct next_heap *heap_borrow(void)
 {
-	if (likely(next_heap_self != EMPTY_HEAP))
-		return next_heap_self;
 	struct next_heap *heap = pop_heap(&abandoned);
 	if (!heap)
 		heap = pop_heap(&idle);
 	if (!heap)
 		heap = heap_make();
-	if (!heap)
-		return NULL;
 	/* release: opens the stack; pairs with the acquire in heap_ready_push() */
-	store_release(&heap->ready, NULL);
-	/* The heap is the thread's before anybody is told: the hook may allocate. */
-	next_heap_self = heap;
-	if (next_on_thread_start)
-		next_on_thread_start();
+	if (heap)
+		store_release(&heap->ready, NULL);
 	return heap;
 }
 
-void next_thread_exit(void)
+void heap_abandon(struct next_heap *heap)
 {
-	struct next_heap *heap = next_heap_self;
-	if (heap == EMPTY_HEAP)
-		return;
-	next_heap_self = EMPTY_HEAP;
 	heap->companion = NULL;
 	/* acquire: the pages' descriptors, from heap_ready_push(). From here on senders see it closed. */
 	struct next_page *page = exchange_acq_rel(&heap->ready, READY_CLOSED);
@@ -156,6 +148,40 @@ void next_thread_exit(void)
 		page = after;
 	}
 	push_heap(&abandoned, heap);
+}
+
+struct next_heap *heap_of_thread(void)
+{
+	if (likely(next_heap_self->number != 0))
+		return next_heap_self;
+	struct next_heap *heap = next_heap_self == GONE_HEAP ? NULL : heap_borrow();
+	if (!heap)
+		return NULL;
+	/* The heap is the thread's before anybody is told: the hook may allocate. */
+	next_heap_self = heap;
+	if (next_on_thread_start)
+		next_on_thread_start();
+	return heap;
+}
+
+bool next_has_heap(void)
+{
+	return next_heap_self->number != 0;
+}
+
+void next_thread_exit(void)
+{
+	struct next_heap *heap = next_heap_self;
+	if (heap->number == 0)
+		return;
+	next_heap_self = EMPTY_HEAP;
+	heap_abandon(heap);
+}
+
+void next_thread_gone(void)
+{
+	next_thread_exit();
+	next_heap_self = GONE_HEAP;
 }
 
 struct next_heap *heap_take_abandoned(void)

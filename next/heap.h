@@ -7,8 +7,14 @@
 
 void heap_init(void); /* once, by one thread */
 
-/* The calling thread's heap; one is adopted or made if it has none. NULL if there is no memory. */
+/* The calling thread's heap; one is adopted or made if it has none. NULL if there is no memory, or the
+ * thread is gone. */
 MUST_USE struct next_heap *heap_of_thread(void);
+
+/* A heap without a thread, which is then the caller's alone until it is abandoned again, with its pages.
+ * NULL if there is no memory. */
+MUST_USE struct next_heap *heap_borrow(void);
+void heap_abandon(struct next_heap *heap);
 
 /* A block of the class for the calling thread, and the page it came from put into the slot if the class's
  * door is open for this heap. NULL if there is no memory. */
@@ -33,7 +39,7 @@ void heap_share(struct next_page *page, uint32_t shard);
 void heap_drain_ready(struct next_heap *heap);
 
 /* Takes what nobody needs: pages of heaps without a thread go to the shared lists, and pages in which
- * nothing lives go back to their segments, be they of this thread (EMPTY_HEAP: none), of sleeping ones,
+ * nothing lives go back to their segments, be they of this thread, of sleeping ones,
  * or on the shared lists. `all`: look at every page; else at an eighth of them, another one each time, so
  * that a process that grows does not look at each of its pages for every segment. Any thread. */
 void heap_reap(struct next_heap *self, bool all);

@@ -23,8 +23,6 @@
 
 bool next_init(void)
 {
-	/* Everything goes back to the old side if the first heap cannot be had either: better now than at
-	 * the first malloc of every thread. */
 	if (!map_init())
 		return false;
 	segment_init();
@@ -51,7 +49,15 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 static void *bin_refill(size_t bytes)
 {
 	struct next_heap *heap = heap_of_thread();
-	return heap ? heap_refill(heap, next_class_of(bytes)) : NULL;
+	if (likely(heap != NULL))
+		return heap_refill(heap, next_class_of(bytes));
+	/* A thread that is gone, or no memory for one more heap. */
+	heap = heap_borrow();
+	if (!heap)
+		return NULL;
+	void *block = heap_refill(heap, next_class_of(bytes));
+	heap_abandon(heap);
+	return block;
 }
 
 static void *bin_malloc(size_t bytes)
@@ -82,7 +88,8 @@ void *next_calloc(size_t bytes)
 			return NULL;
 		/* A page that was cut from zeroed slices and got no block back yet gives zeroed blocks. */
 		struct next_page *page = page_of(block);
-		zero = page->zero && page->countdown == COUNTDOWN_ENDLESS;
+		zero = page_owner(page) == (uintptr_t)next_heap_self && page->zero &&
+		       page->countdown == COUNTDOWN_ENDLESS;
 	} else if (bytes <= SPAN_MAX_BYTES) {
 		block = span_malloc(bytes, SLICE_BYTES, &zero);
 	} else {

@@ -40,9 +40,16 @@ MUST_USE bool next_init(void);
  * next_thread_exit(); set before next_init(). May itself allocate. */
 extern HIDDEN void (*next_on_thread_start)(void);
 
+/* Whether the calling thread has a heap now; asking does not make one. */
+MUST_USE bool next_has_heap(void);
+
 /* Hands the calling thread's heap over to whoever comes next. The thread may allocate afterwards: it
  * gets a heap again, and next_on_thread_start is called again. */
 void next_thread_exit(void);
+
+/* As next_thread_exit(), for good: called in the last round of a thread's destructors, after which nobody would hear of
+ * the heap it got again. What it still allocates comes from a heap borrowed for that one block. */
+void next_thread_gone(void);
 
 /* The child of a fork: the heaps of threads that are not here are never adopted. */
 void next_fork_child(void);

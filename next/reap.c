@@ -98,14 +98,15 @@ void heap_reap(struct next_heap *self, bool all)
 	for (uint32_t number = 1; number <= count; number++)
 		if (heap_numbered(number) != self)
 			steal_ready(heap_numbered(number));
-	if (self != EMPTY_HEAP)
+	bool has_heap = self->number != 0;
+	if (has_heap)
 		heap_drain_ready(self);
 	uint32_t round = fetch_add_relaxed(&rounds, 1);
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		for (uint32_t shard = 0; shard < SHARED_SHARDS; shard++)
 			if (all || (bin + shard + round) % 8 == 0)
 				sweep_shared(bin, shard);
-		if (self != EMPTY_HEAP && (all || (bin + round) % 8 == 0))
+		if (has_heap && (all || (bin + round) % 8 == 0))
 			tidy_queue(self, bin);
 	}
 }

@@ -137,13 +137,16 @@ struct next_heap {
 	CACHE_ALIGN struct next_page *queue[NEXT_BINS];
 };
 
-/* The page without a free block that a slot holds when it holds none, and the heap of a thread that has
- * none: all its slots hold that page. Both are read-only memory. */
+/* The page without a free block that a slot holds when it holds none, the heap of a thread that has none
+ * yet, and that of a thread that will not get one any more: all their slots hold that page, their number
+ * is 0. All three are read-only memory. */
 extern HIDDEN const struct next_page next_empty_page;
 extern HIDDEN const struct next_heap next_empty_heap;
+extern HIDDEN const struct next_heap next_gone_heap;
 #define EMPTY_PAGE ((struct next_page *)(uintptr_t)&next_empty_page)
 #define READY_CLOSED EMPTY_PAGE
 #define EMPTY_HEAP ((struct next_heap *)(uintptr_t)&next_empty_heap)
+#define GONE_HEAP  ((struct next_heap *)(uintptr_t)&next_gone_heap)
 
 /* The library's one thread-local variable. */
 extern HIDDEN TLS_FAST struct next_heap *next_heap_self;

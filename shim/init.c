@@ -14,6 +14,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -32,17 +33,19 @@ static _Atomic uintptr_t next_starter, initialiser;
 /* --- threads --------------------------------------------------------------------------------------
  *
  * A key's destructor tells us when a thread ends. Other destructors may run after it and allocate: the
- * thread gets a heap again, next_on_thread_start() sets the key again, and libc calls us again in its
- * next round. The key is made before anything else, so that it is one of the first 32: for later ones
- * pthread_setspecific() allocates (and comes back to a heap that is there already).
+ * thread gets a heap again, so we come back in each of libc's rounds and take that one too. After the
+ * last round nobody calls us any more, and the thread is told that it gets no further heap. The key's
+ * value is the number of the round to come. The key is made before anything else, so that it is one of
+ * the first 32: for later ones pthread_setspecific() allocates (and comes back to a heap that is there
+ * already).
  */
 static pthread_key_t exit_key;
 static bool exit_key_made;
 
-static void thread_exits(void *unused)
+static void thread_exits(void *value)
 {
-	(void)unused;
-	if (HAKMEM_MIGRATION) {
+	uintptr_t round = (uintptr_t)value;
+	if (HAKMEM_MIGRATION && next_has_heap()) {
 		void **slot = next_thread_slot();
 		if (slot && *slot) {
 			struct legacy_thread *t = *slot;
@@ -50,15 +53,21 @@ static void thread_exits(void *unused)
 			legacy_thread_exit(t);
 		}
 	}
-	next_thread_exit();
+	if (round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+		next_thread_exit();
+		pthread_setspecific(exit_key, (void *)(round + 1));
+	} else {
+		next_thread_gone();
+	}
 }
 
 /* Without a key (all 1,024 are taken) the heaps of threads that end are lost to the others. */
 static void thread_starts(void)
 {
 	int saved_errno = errno;
-	if (exit_key_made)
-		pthread_setspecific(exit_key, &exit_key);
+	/* It is set already in a thread that is on its way out. */
+	if (exit_key_made && !pthread_getspecific(exit_key))
+		pthread_setspecific(exit_key, (void *)1);
 	errno = saved_errno;
 }
 
@@ -103,7 +112,8 @@ static bool malloc_is_ours(void)
 	if (!shim_next_available())
 		return true;
 	void *probe = malloc(1);
-	bool ours = map_kind_of(probe) == MAP_NEXT;
+	/* NULL says little: next may have no memory, and then our own malloc gives NULL as well. */
+	bool ours = probe ? map_kind_of(probe) == MAP_NEXT : !next_malloc(1);
 	free(probe);
 	return ours;
 }

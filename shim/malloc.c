@@ -216,8 +216,23 @@ HAKMEM_API void hakmem_free_aligned_sized(void *block, size_t alignment, size_t 
 HAKMEM_API void free_sized(void *block, size_t bytes);
 HAKMEM_API void free_aligned_sized(void *block, size_t alignment, size_t bytes);
 #endif
-EXPORT_AS(free_sized, hakmem_free_sized);
-EXPORT_AS(free_aligned_sized, hakmem_free_aligned_sized);
+
+/* A program that brings its own malloc may lack these; what it was handed goes to its own free. */
+FOR_EXPORT void free_anyones_sized(void *block, size_t bytes)
+{
+	if (unlikely(shim_stands_aside()))
+		free(block);
+	else
+		hakmem_free_sized(block, bytes);
+}
+EXPORT_AS(free_sized, free_anyones_sized);
+
+FOR_EXPORT void free_anyones_aligned_sized(void *block, size_t alignment, size_t bytes)
+{
+	(void)alignment;
+	free_anyones_sized(block, bytes);
+}
+EXPORT_AS(free_aligned_sized, free_anyones_aligned_sized);
 
 /* --- malloc_usable_size --------------------------------------------------------------------------- */
 
@@ -313,7 +328,13 @@ static void *realloc_next(void *block, size_t bytes)
 		if (likely(resized != NULL))
 			return resized;
 	}
-	return move(block, usable_bytes, bytes);
+	int saved_errno = errno;
+	void *moved = move(block, usable_bytes, bytes);
+	if (likely(moved != NULL) || bytes > usable_bytes)
+		return moved;
+	/* No room for a smaller block: this one will do. */
+	errno = saved_errno;
+	return block;
 }
 
 HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
@@ -340,4 +361,15 @@ HAKMEM_API void *hakmem_reallocarray(void *block, size_t count, size_t bytes)
 		return shim_out_of_memory();
 	return hakmem_realloc(block, total);
 }
-EXPORT_AS(reallocarray, hakmem_reallocarray);
+
+/* A program that brings its own realloc may lack this one; libc's would call the program's realloc. */
+FOR_EXPORT void *reallocarray_anyones(void *block, size_t count, size_t bytes)
+{
+	size_t total;
+	if (likely(!shim_stands_aside()))
+		return hakmem_reallocarray(block, count, bytes);
+	if (__builtin_mul_overflow(count, bytes, &total))
+		return shim_out_of_memory();
+	return realloc(block, total);
+}
+EXPORT_AS(reallocarray, reallocarray_anyones);

@@ -68,6 +68,7 @@ int main(void)
 {
 	void *(*new_of)(size_t) = dlsym(RTLD_DEFAULT, "_Znwm");
 	void (*delete_of)(void *) = dlsym(RTLD_DEFAULT, "_ZdlPv");
+	void (*free_sized_of)(void *, size_t) = dlsym(RTLD_DEFAULT, "free_sized");
 	void *block;
 
 	free(strdup("text"));
@@ -77,6 +78,9 @@ int main(void)
 		return 1;
 	}
 	demand(is_own(malloc(100)), "malloc");
+	demand(is_own(reallocarray(malloc(100), 3, 100)), "reallocarray");
+	demand(free_sized_of != NULL, "free_sized is missing");
+	free_sized_of(malloc(100), 100);
 	demand(hakmem_owner(pvalloc(100)) == HAKMEM_OWNER_SYSTEM, "pvalloc");
 	demand(hakmem_owner(memalign(64, 100)) == HAKMEM_OWNER_SYSTEM, "memalign");
 	demand(!posix_memalign(&block, 64, 100), "posix_memalign");

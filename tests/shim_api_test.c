@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *routes;
@@ -179,6 +181,35 @@ static void realloc_that_fails_leaves_the_block_alone(void **state)
 		assert_enomem(hakmem_realloc(block, (size_t)1 << 46));
 		assert_true(filled(block, sizes[i], i));
 		hakmem_free(block);
+	}
+}
+
+/* In a child that may have no more address space and used up what there was. 0 if all went well. */
+static int shrink_without_memory(size_t bytes)
+{
+	unsigned char *block = hakmem_malloc(bytes);
+	setrlimit(RLIMIT_AS, &(struct rlimit){ .rlim_cur = 1, .rlim_max = 1 });
+	for (size_t i = SIZES - 1; i > 0; i--)
+		while (hakmem_malloc(sizes[i]))
+			continue;
+	memset(block, 47, bytes);
+	errno = 4711;
+	unsigned char *smaller = hakmem_realloc(block, bytes / 5);
+	return !smaller || smaller[0] != 47 || smaller[bytes / 5 - 1] != 47 || errno != 4711;
+}
+
+static void realloc_to_less_needs_no_memory(void **state)
+{
+	(void)state;
+	if (HAKMEM_SANITIZER)
+		skip(); /* its shadow needs address space */
+	for (size_t bytes = 100; bytes < 10000000; bytes *= 7) {
+		int status = -1;
+		pid_t child = fork();
+		if (child == 0)
+			_exit(shrink_without_memory(bytes));
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
 	}
 }
 
@@ -410,6 +441,7 @@ int main(void)
 		cmocka_unit_test(calloc_gives_zeroes),
 		cmocka_unit_test(realloc_keeps_the_contents),
 		cmocka_unit_test(realloc_that_fails_leaves_the_block_alone),
+		cmocka_unit_test(realloc_to_less_needs_no_memory),
 		cmocka_unit_test(realloc_to_nothing_frees),
 		cmocka_unit_test(posix_memalign_tells_by_its_result_alone),
 		cmocka_unit_test(every_alignment_is_had_for_every_size),

@@ -78,6 +78,13 @@ if [ $migration = 1 ]; then
 	want 'an address-space limit, on next' "$limited_want"$'\n'ok \
 		bash -c "$limited" sh all=next "$here/preload_short"
 
+	# Room for the address map, but hardly for a segment: that does not make it another malloc's process.
+	limited='ulimit -v $1 && HAKMEM_PLAN=all=next LD_PRELOAD=$HAKMEM_LIB exec true 2>&1'
+	for limit in $(seq 34000 1000 46000); do
+		want "an address-space limit of $limit" '' bash -c \
+			"($limited) | grep -v 'what serves some classes has no memory'; true" sh "$limit"
+	done
+
 	jemalloc=$(ldconfig -p | awk '/libjemalloc\.so\.2/ { print $NF; exit }')
 	if [ -n "$jemalloc" ]; then
 		for plan in "${plans[@]}"; do

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/shim_threads_test.c - threads come and go, and allocate until their very end */
+#include "next/next.h"
 #include "shim/base/atomic.h"
 #include "shim/hakmem.h"
 #include "tests/routes.h"
@@ -123,6 +124,8 @@ static void destructors_of_keys_may_allocate(void **state)
 		skip(); /* the sanitizer's malloc, our system there, faults in the last round */
 	const unsigned threads = 500;
 	size_t live_before = live_blocks();
+	struct next_stats before, after;
+	next_read_stats(&before);
 	store_relaxed(&destroyed, 0);
 	for (size_t key = 0; key < KEYS; key++)
 		assert_int_equal(pthread_key_create(&keys[key], destroy), 0);
@@ -135,6 +138,9 @@ static void destructors_of_keys_may_allocate(void **state)
 		pthread_key_delete(keys[key]);
 	assert_int_equal(destroyed, threads * KEYS * PTHREAD_DESTRUCTOR_ITERATIONS);
 	assert_true(live_blocks() < live_before + 200);
+	/* What was allocated after our own destructor's last round kept no heap. */
+	next_read_stats(&after);
+	assert_true(after.heaps <= before.heaps + 2);
 }
 
 /* What C++ compiles the destructor of a thread_local object to. */
