@@ -21,7 +21,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-/* Weak: static programs have neither. */
+/* Weak: a static program may have neither, and one that has them finds nothing through them. */
 extern __typeof__(dlopen) dlopen __attribute__((weak));
 extern __typeof__(dlsym) dlsym __attribute__((weak));
 

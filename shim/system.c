@@ -8,7 +8,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 
-/* Static programs have no dlsym, and a reference that is not weak would drag it in. */
+/* Weak, so as not to drag it into static programs. Where libc does so itself, dlsym() finds nothing there
+ * and answers NULL, which is the same to us. */
 extern __typeof__(dlsym) dlsym __attribute__((weak));
 
 static bool available;

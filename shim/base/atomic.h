@@ -2,7 +2,7 @@
 /* shim/base/atomic.h - C11 atomics with the memory order in the name
  *
  * A caller says which order it needs by the function it calls, and says in a comment what the
- * operation pairs with. Nothing outside this file names a memory_order_ constant.
+ * operation pairs with. Nothing else in the library names a memory_order_ constant.
  */
 #ifndef BASE_ATOMIC_H
 #define BASE_ATOMIC_H
