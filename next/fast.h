@@ -21,15 +21,15 @@
 
 INLINE void *next_malloc_fast(size_t bytes)
 {
-	size_t unit = (bytes - 1) >> 4, bin = unit; /* 0 bytes become far too large */
-	if (unlikely(unit >= 16)) {
+	size_t unit = (bytes - 1) >> 4, slot = unit; /* 0 bytes become far too large */
+	if (unlikely(unit >= SLOT_UNITS)) {
 		if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
 			return NULL;
-		bin = bin_of_large_unit(unit);
+		slot = slot_of_large_unit(unit);
 	}
 	struct next_heap *heap = next_heap_self;
 	/* relaxed: the page was put there by this thread, or is the read-only empty page */
-	struct next_page *page = load_relaxed(&heap->slot[bin]);
+	struct next_page *page = load_relaxed(&heap->slot[slot]);
 	_Atomic uint64_t *current = page->current;
 	uint64_t word = load_relaxed(current); /* written by this thread alone */
 	if (unlikely(word == 0))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* next/next.c - the calls of next.h, put together from heaps, spans and huge blocks
  *
- *   malloc(n) -+- n <= 256 KiB ---> slot's page -> heap_refill() (refill.c lists its six steps)
- *              +- n <= 3,968 KiB -> a span: a run of slices that is one block
+ *   malloc(n) -+- n <= 1 MiB -----> slot's page -> heap_refill() (refill.c lists its six steps)
+ *              +- n <= 4,032 KiB -> a span: a run of slices that is one block
  *              +- more -----------> a mapping of its own (huge.c)
  *
  *   free(p) ---+- slot of a segment -> page -+- mine, unflagged -> bits[], fast

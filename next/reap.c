@@ -17,7 +17,7 @@ static void shed(struct next_heap *heap)
 		while ((page = heap->queue[bin]) != NULL) {
 			queue_remove(heap, page);
 			if (page->in_slot)
-				exchange_seq_cst(&heap->slot[bin], EMPTY_PAGE);
+				heap_clear_slots(heap, bin);
 			page->in_slot = false;
 			heap_share(page, heap->number);
 		}
@@ -52,8 +52,8 @@ static void tidy_page(struct next_heap *heap, struct next_page *page)
 	}
 	if (page_free_count(page) != page->block_count)
 		return;
-	if (page->in_slot) /* only ever the empty page may be stored without the exchange of the flip */
-		store_relaxed(&heap->slot[load_relaxed(&page->bin)], EMPTY_PAGE);
+	if (page->in_slot)
+		heap_clear_slots(heap, load_relaxed(&page->bin));
 	page->in_slot = false;
 	queue_remove(heap, page);
 	segment_release(page);
