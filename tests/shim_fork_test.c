@@ -22,25 +22,17 @@
 #define THREADS	    8
 #define CHILD_LIMIT 60 /* seconds until a child counts as hung */
 
-static const char *routes;
 static int children;
 
 /* The routes' old side, but legacy alone: next takes the system's part. */
-static bool route_without_system(void)
+static bool route_without_system(const char *name)
 {
 	bool done = route_all("next");
-	for (unsigned class = 0; strcmp(routes, "next") != 0 && class < NEXT_CLASSES; class ++)
+	for (unsigned class = 0; strcmp(name, "next") != 0 && class < NEXT_CLASSES; class ++)
 		if (shim_route_possible(class, SHIM_LEGACY) &&
-		    (class % 2 || strcmp(routes, "old") == 0))
+		    (class % 2 || strcmp(name, "old") == 0))
 			done &= shim_route_set(class, SHIM_LEGACY);
 	return done;
-}
-
-static int set_routes(void **state)
-{
-	(void)state;
-	/* As a system, a sanitizer's malloc does not survive a fork among threads. */
-	return (HAKMEM_SANITIZER ? route_without_system() : route_all(routes)) ? 0 : -1;
 }
 
 /* A child that hangs is killed by this and makes the test fail. */
@@ -221,9 +213,9 @@ static void a_handler_that_interrupted_malloc_may_fork(void **state)
 	(void)state;
 	/* glibc's own fork deadlocks over glibc's own arenas here, which is not ours to mend: so
 	 * only legacy and next. */
-	if (strcmp(routes, "system") == 0)
+	if (strcmp(route_set, "system") == 0)
 		skip();
-	assert_true(route_without_system());
+	assert_true(route_without_system(route_set));
 
 	struct sigaction action = { .sa_handler = fork_in_handler, .sa_flags = SA_RESTART };
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
@@ -244,13 +236,8 @@ int main(void)
 		cmocka_unit_test(children_may_do_what_their_parents_do),
 		cmocka_unit_test(a_handler_that_interrupted_malloc_may_fork),
 	};
-	int failures = 0;
 	const char *wanted = getenv("HAKMEM_TEST_CHILDREN");
 	children = wanted ? atoi(wanted) : HAKMEM_SANITIZER ? 100 : 1000;
-	for (const char *const *set = route_sets; *set; set++) {
-		routes = *set;
-		print_message("--- routes: %s\n", routes);
-		failures += cmocka_run_group_tests_name(routes, tests, set_routes, NULL);
-	}
-	return failures;
+	/* As a system, a sanitizer's malloc does not survive a fork among threads. */
+	return run_under_all_routes(tests, HAKMEM_SANITIZER ? route_without_system : route_all);
 }

@@ -8,14 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *routes;
-
-static int set_routes(void **state)
-{
-	(void)state;
-	return route_all(routes) ? 0 : -1;
-}
-
 static void do_free(void *block)
 {
 	hakmem_free(block);
@@ -186,11 +178,5 @@ int main(void)
 		cmocka_unit_test(what_is_no_address_is_told),
 		cmocka_unit_test(strangers_go_to_the_system),
 	};
-	int failures = 0;
-	for (const char *const *set = route_sets; *set; set++) {
-		routes = *set;
-		print_message("--- routes: %s\n", routes);
-		failures += cmocka_run_group_tests_name(routes, tests, set_routes, NULL);
-	}
-	return failures;
+	return run_under_all_routes(tests, route_all);
 }
