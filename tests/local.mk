@@ -84,7 +84,6 @@ tests_shim_threads_test_LDADD = $(shim_ldadd)
 unit_tests += tests/shim_misuse_test
 tests_shim_misuse_test_LDADD = $(shim_ldadd)
 
-# HAKMEM_TEST_CHILDREN=10000 for the long run.
 check_PROGRAMS += tests/shim_fork_test
 slow_tests += tests/shim_fork_test
 tests_shim_fork_test_LDADD = $(shim_ldadd)
@@ -105,7 +104,8 @@ tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXF
 endif
 EXTRA_DIST += tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
-# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: under every sanitizer, in builds of their own.
+# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
+# sanitizer, in builds of their own.
 check_PROGRAMS += tests/stress
 tests_stress_LDADD = $(shim_ldadd)
 slow_tests += tests/shim_stress_test.sh
