@@ -88,6 +88,14 @@ check_PROGRAMS += tests/shim_fork_test
 slow_tests += tests/shim_fork_test
 tests_shim_fork_test_LDADD = $(shim_ldadd)
 
+# make fork-storm [FORK_CHILDREN=10000]: that test's long run, so many children for every set of routes.
+FORK_CHILDREN = 10000
+fork-storm: tests/shim_fork_test$(EXEEXT)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) HAKMEM_TEST_CHILDREN='$(FORK_CHILDREN)' \
+		$(SANITIZER_RUN) tests/shim_fork_test$(EXEEXT)
+
+.PHONY: fork-storm
+
 # Whole programs that know nothing of the library, and a script that runs them with it. A sanitizer's
 # build exports no malloc to run them on.
 if !SANITIZER

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/shim_fork_test.c - the child of a fork can allocate at once, and both go on
  *
- * HAKMEM_TEST_CHILDREN children for every set of routes (1,000 if it is not set).
+ * HAKMEM_TEST_CHILDREN children of busy threads for every set of routes (1,000 if it is not set; `make
+ * fork-storm` sets 10,000), one after the other, and as many again as HANDLER_CHILDREN says from a signal
+ * handler. A child that hangs is killed by its own alarm, which is a failure.
  */
 #include "shim/base/atomic.h"
 #include "shim/hakmem.h"
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -129,6 +132,7 @@ static void children_of_busy_threads_allocate_at_once(void **state)
 		pthread_join(threads[i], NULL);
 	for (size_t i = 0; i < 64; i++)
 		hakmem_free(exchange_acq_rel(&handed_over[i], NULL));
+	print_message("%s: %d children of %d busy threads, none hung\n", route_set, children, THREADS);
 }
 
 /* Children that make threads and children of their own. */
@@ -227,6 +231,8 @@ static void a_handler_that_interrupted_malloc_may_fork(void **state)
 	timer_delete(timer);
 	signal(SIGUSR1, SIG_IGN);
 	assert_int_equal(failed_children, 0);
+	print_message("%s: %d children of a handler that interrupted malloc, none hung\n", route_set,
+		      (int)forks);
 }
 
 int main(void)
@@ -238,6 +244,10 @@ int main(void)
 	};
 	const char *wanted = getenv("HAKMEM_TEST_CHILDREN");
 	children = wanted ? atoi(wanted) : HAKMEM_SANITIZER ? 100 : 1000;
+	if (children < 1) {
+		fprintf(stderr, "HAKMEM_TEST_CHILDREN=%s: how many is that?\n", wanted);
+		return 2;
+	}
 	/* As a system, a sanitizer's malloc does not survive a fork among threads. */
 	return run_under_all_routes(tests, HAKMEM_SANITIZER ? route_without_system : route_all);
 }
