@@ -119,34 +119,48 @@ fi
 
 # ---------------------------------------------------------------------------------- static programs
 
-source=$top_srcdir/tests/preload_static.c
-if [ -e "$archive" ] &&
-	$CC -O1 -static -I"$top_srcdir" -o "$work/static" "$source" "$archive" -lpthread 2>"$work/log"; then
+# link_static COMPILER SOURCE OPTION...: makes $work/program of it and the archive.
+link_static() {
+	local compiler=$1 source=$top_srcdir/tests/$2
+	shift 2
+	$compiler -O1 -static "$@" -I"$top_srcdir" -o "$work/program" "$source" "$archive" -lpthread \
+		>"$work/log" 2>&1
+}
+
+# want_linked COMPILER SOURCE OPTION...: the same, and the linker has nothing to say.
+want_linked() {
+	if link_static "$@" -Wl,--fatal-warnings && ! [ -s "$work/log" ]; then
+		echo "ok   static: $2 is linked without a warning"
+	else
+		echo "FAIL static: $2 is linked: $(cat "$work/log")"
+		failures=$((failures + 1))
+	fi
+}
+
+if ! [ -e "$archive" ]; then
+	skip 'static programs: configured without an archive'
+elif ! echo 'int main(void) { return 0; }' | $CC -static -x c - -o "$work/empty" 2>"$work/log"; then
+	skip "static programs: $(tail -n 1 "$work/log")"
+else
+	want_linked "$CC" preload_static.c
 	if [ $migration = 1 ]; then
 		refused='hakmem: HAKMEM_PLAN: "all=system": '
-		want 'static, no plan: legacy has its band, next the rest' '1 2 1' "$work/static"
-		want 'static, on next' '1 1 1' env HAKMEM_PLAN=all=next "$work/static"
+		want 'static, no plan: legacy has its band, next the rest' '1 2 1' "$work/program"
+		want 'static, on next' '1 1 1' env HAKMEM_PLAN=all=next "$work/program"
 		want 'static: a plan that names system is refused' "$refused" \
-			bash -c 'HAKMEM_PLAN=all=system "$1" 2>&1 >/dev/null | grep -o "^hakmem: HAKMEM_PLAN: .all=system.: "' sh "$work/static"
+			bash -c 'HAKMEM_PLAN=all=system "$1" 2>&1 >/dev/null | grep -o "^hakmem: HAKMEM_PLAN: .all=system.: "' sh "$work/program"
 	else
-		want 'static' '1 1 1' "$work/static"
+		want 'static' '1 1 1' "$work/program"
 	fi
-	if $CXX -O1 -std=c++17 -fsized-deallocation -static -o "$work/operators" "$top_srcdir/tests/shim_operators_test.cc" \
-		"$archive" -lpthread 2>"$work/log"; then
-		want 'static, C++ operators' '' "$work/operators"
-	else
-		skip "static C++: $(tail -n 1 "$work/log")"
-	fi
-	if $CC -O1 -static -I"$top_srcdir" -o "$work/own" "$top_srcdir/tests/preload_own_malloc.c" \
-		"$archive" -lpthread 2>"$work/log"; then
+	want_linked "$CXX" shim_operators_test.cc -std=c++17 -fsized-deallocation
+	want 'static, C++ operators' '' "$work/program"
+	if link_static "$CC" preload_own_malloc.c; then
 		echo 'FAIL a static program with a malloc of its own was linked with ours'
 		failures=$((failures + 1))
 	else
 		want 'static: two mallocs are refused by the linker' 'multiple definition' \
 			grep -om1 'multiple definition' "$work/log"
 	fi
-else
-	skip "static: $(tail -n 1 "$work/log" 2>/dev/null)"
 fi
 
 exit $((failures > 0))
