@@ -218,19 +218,27 @@ HAKMEM_API void free_aligned_sized(void *block, size_t alignment, size_t bytes);
 #endif
 
 /* A program that brings its own malloc may lack these; what it was handed goes to its own free. */
-FOR_EXPORT void free_anyones_sized(void *block, size_t bytes)
+FOR_EXPORT void free_anyones(void *block)
 {
 	if (unlikely(shim_stands_aside()))
 		free(block);
 	else
-		hakmem_free_sized(block, bytes);
+		hakmem_free(block);
+}
+EXPORT_AS(cfree, free_anyones); /* programs from before glibc 2.26 ask for it */
+
+FOR_EXPORT void free_anyones_sized(void *block, size_t bytes)
+{
+	(void)bytes;
+	free_anyones(block);
 }
 EXPORT_AS(free_sized, free_anyones_sized);
 
 FOR_EXPORT void free_anyones_aligned_sized(void *block, size_t alignment, size_t bytes)
 {
 	(void)alignment;
-	free_anyones_sized(block, bytes);
+	(void)bytes;
+	free_anyones(block);
 }
 EXPORT_AS(free_aligned_sized, free_anyones_aligned_sized);
 
