@@ -105,6 +105,7 @@ check_PROGRAMS += \
 	tests/preload_late \
 	tests/preload_own_malloc \
 	tests/preload_short \
+	tests/preload_stuck_fork \
 	tests/preload_wrapper \
 	tests/shim_operators_test
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc

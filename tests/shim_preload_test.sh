@@ -105,6 +105,9 @@ if [ $migration = 1 ]; then
 	want 'opened late, no plan' ok "$here/preload_late" "$HAKMEM_LIB" 0
 	want 'opened late, on next' ok env HAKMEM_PLAN=all=next "$here/preload_late" "$HAKMEM_LIB" 1
 
+	want 'a fork that hangs in libc, without the library' ok "$here/preload_stuck_fork"
+	want 'a fork that hangs in libc can be ended' ok with all=system "$here/preload_stuck_fork"
+
 	# Where next gets no address space the process lives on the system. The shell that sets the
 	# limit execs the program itself.
 	export HAKMEM_LIB
