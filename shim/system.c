@@ -3,13 +3,14 @@
 #include "shim/system.h"
 
 #include "shim/base/check.h"
+#include "shim/base/os.h"
 #include "shim/init.h"
 #include "shim/linker.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 
-static bool available;
+static bool available, is_glibc;
 static void (*free_that_may_change_errno)(void *block);
 
 /* --- stand-ins: before the look-up, and for ever where there is nothing to find ------------------- */
@@ -68,6 +69,8 @@ static COLD size_t no_usable_bytes(void *block)
 	shim_init();
 	if (shim_system.usable_bytes != no_usable_bytes)
 		return shim_system.usable_bytes(block);
+	if (shim_routed())
+		strange(block);
 	return 0;
 }
 
@@ -87,13 +90,6 @@ static void free_keeping_errno(void *block)
 	int saved_errno = errno;
 	free_that_may_change_errno(block);
 	errno = saved_errno;
-}
-
-/* glibc's own free keeps errno since 2.33, the version that brought mallinfo2, and is then called
- * without a detour. */
-static bool free_is_known_to_keep_errno(const struct shim_system *found, void *scope)
-{
-	return found->mallinfo2 && (void *)found->free == linker_symbol(scope, "__libc_free");
 }
 
 static bool look_up(struct shim_system *found, void *scope)
@@ -126,7 +122,10 @@ void shim_system_resolve(bool in_order)
 	if (!HAKMEM_MIGRATION || !look_up(&found, scope))
 		return;
 	look_up_extras(&found, scope);
-	if (!free_is_known_to_keep_errno(&found, scope)) {
+	is_glibc = (void *)found.free == linker_symbol(scope, "__libc_free");
+	/* glibc's own free keeps errno since 2.33, the version that brought mallinfo2, and is then called
+	 * without a detour. */
+	if (!is_glibc || !found.mallinfo2) {
 		free_that_may_change_errno = found.free;
 		found.free = free_keeping_errno;
 	}
@@ -137,6 +136,14 @@ void shim_system_resolve(bool in_order)
 bool shim_system_available(void)
 {
 	return HAKMEM_MIGRATION && available;
+}
+
+bool shim_system_may_look_at(const void *block)
+{
+	/* glibc looks at the word before a block. Others hand out blocks with nothing before them. */
+	if (!is_glibc || ((uintptr_t)block & (OS_PAGE_BYTES - 1)) >= sizeof(size_t))
+		return true;
+	return os_is_mapped((const char *)block - sizeof(size_t));
 }
 
 void *shim_system_aligned(size_t alignment, size_t bytes)
