@@ -66,6 +66,9 @@ static void *count(void *argument)
 	uint64_t waited = 0;
 	for (int i = 0; i < ROUNDS; i++) {
 		waited += lock_acquire(&single);
+		/* Whoever is the first stays until another waits. */
+		while (counted == 0 && !(load_relaxed(&single.word) & LOCK_SLEEPER))
+			sched_yield();
 		uint64_t before = counted;
 		if (i % 64 == 0)
 			sched_yield(); /* so that the others meet it taken */
