@@ -67,7 +67,7 @@ AM_TESTS_ENVIRONMENT = \
 
 # ---------------------------------------------------------------------------------------- the build
 
-script_tests += tests/install_test.sh tests/shim_exports_test.sh
+script_tests += tests/bootstrap_test.sh tests/install_test.sh tests/shim_exports_test.sh
 
 # Unit tests that set routes; the list is tests/routes.h's.
 shim_ldadd = libhakmem_routes.la $(unit_ldadd)
