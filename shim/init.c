@@ -9,10 +9,10 @@
 #include "shim/base/map.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
+#include "shim/linker.h"
 #include "shim/route.h"
 #include "shim/system.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -20,10 +20,6 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <unistd.h>
-
-/* Weak: a static program may have neither, and one that has them finds nothing through them. */
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
 
 struct shim_state shim_state;
 
@@ -122,8 +118,8 @@ static bool malloc_is_ours(void)
  * program's scope is asked, for RTLD_DEFAULT would include our own. */
 static bool names_are_in_line(void)
 {
-	void *program = dlopen && dlsym ? dlopen(NULL, RTLD_LAZY | RTLD_NOLOAD) : NULL;
-	return program && dlsym(program, "hakmem_malloc") == (void *)hakmem_malloc;
+	void *program = linker_loaded(NULL);
+	return program && linker_symbol(program, "hakmem_malloc") == (void *)hakmem_malloc;
 }
 
 static void start_system(void)

@@ -173,12 +173,30 @@ static void free_stranger(void *block)
 	shim_system.free(block);
 }
 
+/* Where a huge block of next's has gone the system may keep blocks by the thousand. Only the first byte of
+ * the slot can be the block that went, freed once more; next is asked about that alone. */
+INLINE bool is_newcomer(const void *block, enum map_kind kind)
+{
+	return kind == MAP_NEXT_HUGE_GONE && ((uintptr_t)block & MAP_SLOT_MASK);
+}
+
+/* The address lies where a huge block of next's was, or ends, and next says that it is no block of its own. */
+static COLD void check_neighbour(const void *block)
+{
+	if (!shim_system_may_look_at(block))
+		fatal_misuse("invalid pointer", block, "freed twice, or never allocated");
+}
+
 static NOINLINE void free_ours(void *block, enum map_kind kind)
 {
-	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY) {
 		legacy_free(shim_legacy_thread(), block);
-	else if (!next_free(block))
+	} else if (is_newcomer(block, kind)) {
 		free_stranger(block);
+	} else if (!next_free(block)) {
+		check_neighbour(block);
+		free_stranger(block);
+	}
 }
 
 NOINLINE void shim_free_slow(void *block)
@@ -218,19 +236,27 @@ HAKMEM_API void free_aligned_sized(void *block, size_t alignment, size_t bytes);
 #endif
 
 /* A program that brings its own malloc may lack these; what it was handed goes to its own free. */
-FOR_EXPORT void free_anyones_sized(void *block, size_t bytes)
+FOR_EXPORT void free_anyones(void *block)
 {
 	if (unlikely(shim_stands_aside()))
 		free(block);
 	else
-		hakmem_free_sized(block, bytes);
+		hakmem_free(block);
+}
+EXPORT_AS(cfree, free_anyones); /* programs from before glibc 2.26 ask for it */
+
+FOR_EXPORT void free_anyones_sized(void *block, size_t bytes)
+{
+	(void)bytes;
+	free_anyones(block);
 }
 EXPORT_AS(free_sized, free_anyones_sized);
 
 FOR_EXPORT void free_anyones_aligned_sized(void *block, size_t alignment, size_t bytes)
 {
 	(void)alignment;
-	free_anyones_sized(block, bytes);
+	(void)bytes;
+	free_anyones(block);
 }
 EXPORT_AS(free_aligned_sized, free_anyones_aligned_sized);
 
@@ -243,9 +269,12 @@ HAKMEM_API size_t hakmem_malloc_usable_size(void *block)
 	enum map_kind kind = map_kind_of(block);
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return legacy_usable_bytes(block);
-	size_t bytes = kind == MAP_STRANGER ? 0 : next_usable_bytes(block);
-	if (bytes)
-		return bytes;
+	if (kind != MAP_STRANGER && !is_newcomer(block, kind)) {
+		size_t bytes = next_usable_bytes(block);
+		if (bytes)
+			return bytes;
+		check_neighbour(block);
+	}
 	check_stranger(block);
 	return shim_system.usable_bytes(block);
 }
@@ -319,8 +348,10 @@ static void *realloc_legacy(void *block, size_t bytes)
 static void *realloc_next(void *block, size_t bytes)
 {
 	size_t usable_bytes = next_usable_bytes(block);
-	if (unlikely(!usable_bytes))
+	if (unlikely(!usable_bytes)) {
+		check_neighbour(block);
 		return realloc_stranger(block, bytes);
+	}
 	if (unlikely(bytes > PTRDIFF_MAX))
 		return shim_out_of_memory();
 	if (bytes <= usable_bytes || shim_route_of(next_class_of(bytes)) == SHIM_NEXT) {
@@ -346,7 +377,7 @@ HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 		return NULL;
 	}
 	enum map_kind kind = map_kind_of(block);
-	if (kind == MAP_STRANGER)
+	if (kind == MAP_STRANGER || is_newcomer(block, kind))
 		return realloc_stranger(block, bytes);
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return realloc_legacy(block, bytes);

@@ -67,7 +67,7 @@ AM_TESTS_ENVIRONMENT = \
 
 # ---------------------------------------------------------------------------------------- the build
 
-script_tests += tests/install_test.sh tests/shim_exports_test.sh
+script_tests += tests/bootstrap_test.sh tests/install_test.sh tests/shim_exports_test.sh
 
 # Unit tests that set routes; the list is tests/routes.h's.
 shim_ldadd = libhakmem_routes.la $(unit_ldadd)
@@ -84,10 +84,17 @@ tests_shim_threads_test_LDADD = $(shim_ldadd)
 unit_tests += tests/shim_misuse_test
 tests_shim_misuse_test_LDADD = $(shim_ldadd)
 
-# HAKMEM_TEST_CHILDREN=10000 for the long run.
 check_PROGRAMS += tests/shim_fork_test
 slow_tests += tests/shim_fork_test
 tests_shim_fork_test_LDADD = $(shim_ldadd)
+
+# make fork-storm [FORK_CHILDREN=10000]: that test's long run, so many children for every set of routes.
+FORK_CHILDREN = 10000
+fork-storm: tests/shim_fork_test$(EXEEXT)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) HAKMEM_TEST_CHILDREN='$(FORK_CHILDREN)' \
+		$(SANITIZER_RUN) tests/shim_fork_test$(EXEEXT)
+
+.PHONY: fork-storm
 
 # Whole programs that know nothing of the library, and a script that runs them with it. A sanitizer's
 # build exports no malloc to run them on.
@@ -98,6 +105,7 @@ check_PROGRAMS += \
 	tests/preload_late \
 	tests/preload_own_malloc \
 	tests/preload_short \
+	tests/preload_stuck_fork \
 	tests/preload_wrapper \
 	tests/shim_operators_test
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
@@ -105,7 +113,8 @@ tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXF
 endif
 EXTRA_DIST += tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
-# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: under every sanitizer, in builds of their own.
+# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
+# sanitizer, in builds of their own.
 check_PROGRAMS += tests/stress
 tests_stress_LDADD = $(shim_ldadd)
 slow_tests += tests/shim_stress_test.sh

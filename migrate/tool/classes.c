@@ -196,8 +196,5 @@ int tool_classes(int argc, char **argv)
 		print_json(&plan, text);
 	else
 		print_table(&plan, text);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return EXIT_OK;
-	tool_error(argv[0], "cannot write the output");
-	return EXIT_FAILED;
+	return EXIT_OK;
 }
