@@ -61,10 +61,12 @@ EXTRA_DIST += \
 	bench/judge/__init__.py \
 	bench/judge/estimator.py \
 	bench/judge/libraries.py \
+	bench/judge/machine.py \
 	bench/judge/page.py \
 	bench/judge/plots.py \
 	bench/judge/programs.py \
 	bench/judge/runner.py \
+	bench/judge/tables.py \
 	bench/judge/verdict.py \
 	bench/judge/workloads.py \
 	docs/BENCH.md
