@@ -166,7 +166,8 @@ static void mutex_push(uint64_t wanted, uint32_t node, struct tally *tally)
 
 static uint64_t pops_and_pushes(struct bench_worker *worker)
 {
-	struct tally *tally = &tallies[worker->id];
+	struct tally warming_up = { 0 };
+	struct tally *tally = worker->begin_ns ? &tallies[worker->id] : &warming_up;
 	uint64_t done = 0;
 
 	for (unsigned i = 0; i < BATCH; i++) {
@@ -253,7 +254,6 @@ int main(int argc, char **argv)
 	bench_result_count("threads", work.threads);
 	bench_result_count("shards", shards);
 	bench_result_score(score);
-	/* the warm-up's retries are in it too: an upper bound */
 	bench_result_real("retries_per_op", (double)retries / (double)score.ops);
 	bench_result_count("most_retries", most);
 	bench_result_close();

@@ -167,8 +167,6 @@ int main(int argc, char **argv)
 	bench_result_count("threads", work.threads);
 	bench_result_count("pages", segments * (SLICES - 1));
 	bench_result_score(score);
-	bench_result_real("ns_per_lookup",
-			  score.seconds * 1e9 * (double)work.threads / (double)score.ops);
 	bench_result_close();
 	return 0;
 }

@@ -197,12 +197,13 @@ def _ladder(page, data):
             tables.ladder_bands(data),
             "<h3>MF2 alone: from an address to its page descriptor</h3>" + tables.ladder_mf2(data)))
     parts.append("<h3>MF1 alone: a list of 8 shards under mutex and under tagged CAS</h3>")
-    parts.append(_two(page.figure("mf1", "Pop and push on as many threads",
+    parts.append(_two(page.figure("mf1", "Pop and push on as many threads; retries are an "
+                                  "operation's, and the most that one had",
                                   plots.ladder_mf1, data), tables.ladder_mf1(data)))
     if data.get("mf3"):
         parts.append("<h3>MF3: what a malloc/free pair goes through</h3>" + tables.ladder_mf3(data))
     if data.get("counted"):
-        parts.append("<h3>What legacy counted in one larson mid, 4 threads</h3>" +
+        parts.append("<h3>What legacy counted in three runs of larson mid, 4 threads</h3>" +
                      tables.ladder_counted(data))
     page.section("ladder", "The plan's ladder, as measured here", *parts)
 

@@ -8,6 +8,7 @@ so that a run of an hour that was interrupted goes on where it stopped. What fai
 again: the row is lost for that library, and a program that hangs would eat the time of all others.
 """
 import collections
+import contextlib
 import json
 import os
 import signal
@@ -27,18 +28,14 @@ Row = collections.namedtuple("Row", "name program arguments ours_only", defaults
 def run_once(row, extra, library):
     """Run a row on a library; give its result line with what the kernel counted, or an error.
 
-    `extra` is added to the row's options. Whatever ends this script ends the program too.
+    `extra` is added to the row's options.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
-        child = subprocess.Popen([row.program] + row.arguments + extra,
-                                 env=library.environment(row.ours_only),
-                                 stdin=subprocess.DEVNULL, stdout=out, stderr=complaints)
-        try:
+        with _signals_wait():
+            child = subprocess.Popen([row.program] + row.arguments + extra,
+                                     env=library.environment(row.ours_only),
+                                     stdin=subprocess.DEVNULL, stdout=out, stderr=complaints)
             usage, status = _wait(child)
-        finally:
-            if child.returncode is None:
-                child.kill()
-                child.wait()
         out.seek(0)
         complaints.seek(0)
         lines = out.read().decode("utf-8", "replace").splitlines()
@@ -69,12 +66,33 @@ def run_once(row, extra, library):
     return result
 
 
+# The signal that came while a program ran, or None; whether one runs.
+_pending = None
+_running = False
+
+
 def end_on_signals():
-    """SIGTERM and SIGHUP end the script as Ctrl-C does: the program that runs ends with it."""
+    """SIGTERM, SIGHUP and SIGINT end the script, and with it the program that it runs."""
     def end(number, _):
-        sys.exit(128 + number)
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGHUP, end)
+        global _pending
+        if not _running:
+            sys.exit(128 + number)
+        _pending = number
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, end)
+
+
+@contextlib.contextmanager
+def _signals_wait():
+    """From before a program is started until it is gone, a signal ends it first: see _wait()."""
+    global _running
+    _running = True
+    try:
+        yield
+    finally:
+        _running = False
+    if _pending:
+        sys.exit(128 + _pending)
 
 
 def _wait(child):
@@ -86,7 +104,7 @@ def _wait(child):
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
             return usage, child.returncode
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or _pending:
             child.send_signal(signal.SIGKILL)
             _, _, usage = os.wait4(child.pid, 0)
             child.returncode = -signal.SIGKILL

@@ -216,16 +216,19 @@ def ladder_mf1(data):
         cells = [str(threads)]
         for way in ways:
             cell = found[way, threads]
-            cells.append(f"{cell['ops_per_s'] / 1e6:.1f} M/s<small>{cell['retries_per_op']:.3f} "
-                         f"retries, at most {cell['most_retries']}</small>")
+            over = cell["over_mutex"]
+            over = f"{short(over['point'])}&times; mutex, {interval(over)}; " if over else ""
+            cells.append(f"{cell['ops_per_s'] / 1e6:.1f} M/s<small>{over}"
+                         f"{cell['retries_per_op']:.3f} retries, at most {cell['most_retries']}"
+                         "</small>")
         rows.append(cells)
     return table(["threads"] + [escape(way) for way in ways], rows)
 
 
 def ladder_mf2(data):
-    found = {(row["way"], row["threads"]): row["ns_per_lookup"] for row in data["mf2"]}
+    found = {(row["way"], row["threads"]): row["ops_per_s"] / 1e6 for row in data["mf2"]}
     threads = list(dict.fromkeys(row["threads"] for row in data["mf2"]))
-    rows = [[words] + [f"{found[way, count]:.1f} ns" for count in threads]
+    rows = [[words] + [f"{found[way, count]:.1f} M/s" for count in threads]
             for way, words in (("hash", "hash table and its lock"), ("map", "address map and mask"))]
     return table(["threads"] + [str(count) for count in threads], rows)
 
