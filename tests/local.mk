@@ -128,7 +128,8 @@ stress:
 .PHONY: stress
 
 if MIGRATION
-unit_tests += tests/shim_pools_test
+unit_tests += tests/shim_info_test tests/shim_pools_test
+tests_shim_info_test_LDADD = $(shim_ldadd)
 tests_shim_pools_test_LDADD = $(shim_ldadd)
 endif
 
