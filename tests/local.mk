@@ -202,11 +202,22 @@ EXTRA_DIST += tests/fuzz_plan.c
 
 # ------------------------------------------------------------------------------------ real programs
 
-slow_tests += tests/programs_test.sh tests/yardstick_test.sh
+slow_tests += tests/flag_cost_test.sh tests/programs_test.sh tests/yardstick_test.sh
+
+# make flag-cost [FLAG_COST_OPTIONS=--update-readme]: the same programs, and what the library costs them
+# while all is old. Twenty minutes, on a machine that does nothing else.
+FLAG_COST_OPTIONS = --strict
+flag-cost: libhakmem.la bench/pairs$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/flag-cost --lib '$(abs_top_builddir)/.libs/libhakmem.so' \
+		$(FLAG_COST_OPTIONS)
+
+.PHONY: flag-cost
 
 EXTRA_DIST += \
 	tests/flag-cost \
+	tests/flag_cost_test.sh \
 	tests/programs \
+	tests/programs.d/burden.c \
 	tests/programs.d/corrupt.c \
 	tests/programs.d/harness.py \
 	tests/programs.d/launch.c \
