@@ -18,6 +18,7 @@
 #include "next/huge.h"
 #include "next/page.h"
 #include "next/segment.h"
+#include "next/site.h"
 
 #include <string.h>
 
@@ -75,6 +76,12 @@ void *next_malloc(size_t bytes)
 	if (bytes <= SPAN_MAX_BYTES)
 		return span_malloc(bytes, SLICE_BYTES, &zero);
 	return huge_malloc(bytes, MAP_SLOT_BYTES);
+}
+
+void *next_malloc_site(size_t bytes, uint32_t site)
+{
+	struct next_heap *heap = bytes && bytes <= SITE_MAX_BYTES ? heap_of_thread() : NULL;
+	return heap ? site_malloc(heap, next_class_of(bytes), site) : next_malloc(bytes);
 }
 
 void *next_calloc(size_t bytes)

@@ -129,6 +129,8 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 	return page ? page : from_slices(heap, bin, true);
 }
 
+bool next_slots_stay_empty;
+
 /* Puts the page, which has a free block and is first in its queue, into the slots of its class. */
 static void install(struct next_heap *heap, unsigned bin, struct next_page *page)
 {
@@ -137,6 +139,8 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 		page->zero = false;
 	page->countdown = COUNTDOWN_ENDLESS;
 	page->in_slot = true;
+	if (unlikely(next_slots_stay_empty))
+		return;
 	/* The flip, owner's side, for all of them; see heap.c */
 	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
 		exchange_seq_cst(&heap->slot[slot], page);

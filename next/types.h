@@ -105,7 +105,7 @@ struct next_page {
 	_Atomic uint8_t slices;			/* [const while in use; statistics read it any time] */
 	_Atomic uint8_t bin;   /* [const while in use; statistics read it any time] the size class */
 	uint8_t first_slice;   /* [const while in use] */
-	bool in_slot;	       /* [owner] what the owner last put there; control may have swept it */
+	bool in_slot;	       /* [owner] put in a slot (control may have swept it), or with a call site */
 	bool queued;	       /* [owner] in the heap's queue of its bin */
 	bool zero;	       /* [owner] blocks that were never handed out read as zero */
 
@@ -133,6 +133,8 @@ struct next_heap {
 	uint32_t number;	     /* [const] from 1; its place in the table of heaps */
 	_Atomic uint32_t stack_next; /* [any thread] link of the stacks of heaps without a thread */
 	void *companion;	     /* [owner] the layer above keeps its own per-thread pointer here */
+	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
+	uint32_t site_misses;	     /* [owner] */
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
 	CACHE_ALIGN _Atomic(struct next_page *) ready;

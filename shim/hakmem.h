@@ -38,7 +38,9 @@ HAKMEM_API const char *hakmem_version(void) HAKMEM_NOEXCEPT;
  */
 HAKMEM_API void *hakmem_malloc(size_t bytes) HAKMEM_NOEXCEPT;
 
-/* malloc(bytes) for a call site of the caller's choosing: legacy writes it into the block's header. */
+/* malloc(bytes) for a call site of the caller's choosing: next places small blocks of one site side by side,
+ * for programs that walk them together; legacy writes the site into the block's header. With
+ * HAKMEM_SITE=return-address in the environment every malloc does this, its return address being the site. */
 HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site) HAKMEM_NOEXCEPT;
 
 /* count * bytes, zeroed. */

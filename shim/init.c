@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -148,6 +149,16 @@ static void start_legacy(void)
 	shim_state.legacy = true;
 }
 
+static void start_sites(void)
+{
+	const char *site = setting("HAKMEM_SITE");
+	if (!site || !*site)
+		return;
+	next_slots_stay_empty = strcmp(site, "return-address") == 0;
+	if (!next_slots_stay_empty)
+		report_line("HAKMEM_SITE ignored: it can be return-address only", NULL);
+}
+
 static void set_routes(void)
 {
 	shim_routes_start(shim_stands_aside());
@@ -170,6 +181,7 @@ static void start(void)
 		start_system();
 		start_legacy();
 	}
+	start_sites();
 	set_routes();
 	/* As early as possible: handlers that are registered first prepare last and go on first, and
 	 * those of other libraries may allocate. */

@@ -92,6 +92,16 @@ static NOINLINE void *malloc_from_next(size_t bytes)
 	return next_failed(bytes);
 }
 
+static NOINLINE void *malloc_from_site(size_t bytes, uint32_t site)
+{
+	if (likely(bytes <= PTRDIFF_MAX)) {
+		void *block = next_malloc_site(bytes, site);
+		if (likely(block != NULL))
+			return block;
+	}
+	return next_failed(bytes);
+}
+
 static NOINLINE void *malloc_from_legacy(size_t bytes, uint32_t site)
 {
 	void *block = legacy_malloc(shim_legacy_thread(), bytes, site);
@@ -110,7 +120,7 @@ static COLD void *malloc_unset(size_t bytes)
 	return shim_routed() ? shim_malloc_slow(bytes) : malloc_early(bytes);
 }
 
-INLINE void *malloc_by_route(size_t bytes, uint32_t site)
+INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
 {
 	if (shim_all_on_system())
 		return shim_system.malloc(bytes);
@@ -118,22 +128,18 @@ INLINE void *malloc_by_route(size_t bytes, uint32_t site)
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.malloc(bytes);
 	if (likely(route == SHIM_NEXT))
-		return malloc_from_next(bytes);
+		return by_site ? malloc_from_site(bytes, site) : malloc_from_next(bytes);
 	if (HAKMEM_MIGRATION && likely(route == SHIM_LEGACY))
 		return malloc_from_legacy(bytes, site);
 	return malloc_unset(bytes);
 }
 
 /* The one slow path of malloc, always a tail call: the return address is the program's, and serves
- * legacy as the call site. */
+ * as the call site. */
 NOINLINE void *shim_malloc_slow(size_t bytes)
 {
-	return malloc_by_route(bytes, (uint32_t)(uintptr_t)__builtin_return_address(0));
-}
-
-static NOINLINE void *malloc_site_slow(size_t bytes, uint32_t site)
-{
-	return malloc_by_route(bytes, site);
+	return malloc_by_route(bytes, (uint32_t)(uintptr_t)__builtin_return_address(0),
+			       unlikely(next_slots_stay_empty));
 }
 
 HAKMEM_API void *hakmem_malloc(size_t bytes)
@@ -147,10 +153,7 @@ EXPORT_AS(malloc, hakmem_malloc);
 
 HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site)
 {
-	void *block = next_malloc_fast(bytes);
-	if (likely(block != NULL))
-		return block;
-	return malloc_site_slow(bytes, site);
+	return malloc_by_route(bytes, site, true);
 }
 
 /* --- free, by provenance -------------------------------------------------------------------------- */
