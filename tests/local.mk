@@ -147,6 +147,7 @@ unit_tests += \
 	tests/next_next_test \
 	tests/next_page_test \
 	tests/next_segment_test \
+	tests/next_site_test \
 	tests/next_stack_test
 tests_base_check_test_LDADD = $(unit_ldadd)
 tests_base_lock_test_LDADD = $(unit_ldadd)
@@ -159,6 +160,7 @@ tests_next_misuse_test_LDADD = $(unit_ldadd)
 tests_next_next_test_LDADD = $(unit_ldadd)
 tests_next_page_test_LDADD = $(unit_ldadd)
 tests_next_segment_test_LDADD = $(unit_ldadd)
+tests_next_site_test_LDADD = $(unit_ldadd)
 tests_next_stack_test_LDADD = $(unit_ldadd)
 
 # Without its tag the stack hands a block out twice, and the test has to see it.
