@@ -3,8 +3,13 @@
 
 if MIGRATION
 libhakmem_la_SOURCES += \
+	migrate/hash.c \
+	migrate/hash.h \
 	migrate/plan.c \
 	migrate/plan.h \
+	migrate/plan_error.c \
+	migrate/share.c \
+	migrate/share.h \
 	migrate/start.c
 
 # In the root of the build tree, so that ./hakmem run finds the library in .libs beside it. Plans
@@ -13,6 +18,9 @@ bin_PROGRAMS += hakmem
 hakmem_SOURCES = \
 	migrate/plan.c \
 	migrate/plan.h \
+	migrate/plan_error.c \
+	migrate/share.c \
+	migrate/share.h \
 	migrate/tool/classes.c \
 	migrate/tool/common.c \
 	migrate/tool/library.c \
