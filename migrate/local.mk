@@ -5,12 +5,17 @@ if MIGRATION
 libhakmem_la_SOURCES += \
 	migrate/hash.c \
 	migrate/hash.h \
+	migrate/identity.c \
+	migrate/identity.h \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/probes.h \
 	migrate/share.c \
 	migrate/share.h \
-	migrate/start.c
+	migrate/start.c \
+	migrate/state.c \
+	migrate/state.h
 
 # In the root of the build tree, so that ./hakmem run finds the library in .libs beside it. Plans
 # are parsed by the library's own source; nothing else of the library is in the command.
