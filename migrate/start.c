@@ -5,6 +5,8 @@
  * every class is old already, and a wrong plan leaves that as it is: a typing mistake may cost the
  * migration, never the program.
  */
+#include "migrate/control.h"
+#include "migrate/file.h"
 #include "migrate/state.h"
 #include "shim/base/check.h"
 #include "shim/hooks.h"
@@ -12,15 +14,12 @@
 
 #include <string.h>
 
-void shim_at_start(void)
+static void take_environment(const char *text)
 {
-	const char *text = shim_setting("HAKMEM_PLAN");
 	char line[PLAN_ERROR_BYTES];
 	struct state_outcome outcome;
 	struct plan_error error;
 
-	if (!text)
-		return;
 	/* One byte more than a plan may have, so that the parser sees that it is too long. */
 	if (state_set_plan(SOURCE_ENVIRONMENT, text, strnlen(text, PLAN_TEXT_MAX + 1), &error,
 			   &outcome)) {
@@ -34,16 +33,29 @@ void shim_at_start(void)
 	report_line("HAKMEM_PLAN: ", line, "; everything stays old", NULL);
 }
 
+void shim_at_start(void)
+{
+	const char *text = shim_setting("HAKMEM_PLAN");
+
+	if (text)
+		take_environment(text);
+	control_read_settings();
+	if (file_path()[0])
+		file_load();
+}
+
 void shim_at_load(void)
 {
+	control_start_by_settings();
 }
 
 void shim_at_fork_child(void)
 {
 	state_fork_child();
+	control_fork_child();
 }
 
 void shim_at_attention(void)
 {
-	shim_attend(false);
+	control_attention();
 }

@@ -8,7 +8,6 @@
 
 #include "migrate/identity.h"
 #include "migrate/probes.h"
-#include "next/next.h"
 #include "shim/base/os.h"
 #include "shim/system.h"
 
@@ -178,7 +177,7 @@ static unsigned route_now(unsigned number)
 static bool differs(unsigned number, const struct state_class *class)
 {
 	return route_now(number) != class->route ||
-	       (class->route == SHIM_SHARE && load_relaxed(&next_door[number]) != class->door);
+	       (class->route == SHIM_SHARE && shim_route_door(number) != class->door);
 }
 
 static const char *why(const struct state_class *class)
@@ -390,15 +389,15 @@ size_t state_plan_text(enum state_source source, char *out, size_t room)
 	size_t length = 0;
 	sigset_t mask;
 
-	shim_flips_begin(&mask);
-	if (layers[source].present) {
-		length = layers[source].length;
-		size_t copied = length < room ? length : room - (room > 0);
-		memcpy(out, layers[source].text, copied);
-		if (room > 0)
-			out[copied] = '\0';
-	} else if (room > 0) {
+	if (room > 0)
 		out[0] = '\0';
+	shim_flips_begin(&mask);
+	if (layers[source].present)
+		length = layers[source].length;
+	if (length > 0 && room > 0) {
+		size_t copied = length < room ? length : room - 1;
+		memcpy(out, layers[source].text, copied);
+		out[copied] = '\0';
 	}
 	shim_flips_end(&mask);
 	return length;

@@ -15,6 +15,7 @@ shim_route_word shim_old_side[NEXT_CLASSES];
 _Atomic uint32_t shim_classes_elsewhere = NEXT_CLASSES;
 
 static struct lock flips = LOCK_INIT;
+static uint32_t doors[NEXT_CLASSES]; /* [lock: flips] next's, when nobody waits for attention */
 
 /* No class straddles a border of legacy's (bin.h), so its largest size speaks for all of them. */
 static bool legacy_serves(unsigned class)
@@ -79,16 +80,16 @@ static void count_change(unsigned from, unsigned to)
 }
 
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the
- * slots are swept. SHIM_ATTEND is somebody else's and stays. */
+ * slots are swept. SHIM_ATTEND is somebody else's and stays, and with it the shut door. */
 static void route_store(unsigned class, enum shim_backend backend, uint32_t door)
 {
-	uint8_t before = load_relaxed(&shim_routes[class]), word;
-	do
-		word = (uint8_t)(backend | (before & SHIM_ATTEND));
+	uint8_t before = load_relaxed(&shim_routes[class]);
+	uint8_t word = (uint8_t)(backend | (before & SHIM_ATTEND));
 	/* seq_cst: the flip's first step, see next/heap.c */
-	while (!cas_seq_cst(&shim_routes[class], &before, word));
+	exchange_seq_cst(&shim_routes[class], word);
 	count_change(before, word);
-	next_door_set(class, door);
+	doors[class] = door;
+	next_door_set(class, word & SHIM_ATTEND ? 0 : door);
 }
 
 bool shim_route_change(unsigned class, enum shim_backend backend, uint32_t door)
@@ -118,14 +119,27 @@ bool shim_route_set_old_side(unsigned class, enum shim_backend backend)
 	return true;
 }
 
+/* With its door shut a class comes through the slow path each time. */
 void shim_attend(bool wanted)
 {
+	sigset_t mask;
+	shim_flips_begin(&mask);
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
-		/* acq_rel: what was prepared for the call is there when the bit is seen */
-		unsigned before = wanted ? fetch_or_acq_rel(&shim_routes[class], SHIM_ATTEND)
-					 : fetch_and_acq_rel(&shim_routes[class], 0x7f);
-		count_change(before, wanted ? before | SHIM_ATTEND : before & 0x7f);
+		uint8_t before = load_relaxed(&shim_routes[class]);
+		uint8_t word = (uint8_t)(wanted ? before | SHIM_ATTEND : before & ~SHIM_ATTEND);
+		if (word == before)
+			continue;
+		store_seq_cst(&shim_routes[class], word);
+		count_change(before, word);
+		if (doors[class] != 0)
+			next_door_set(class, wanted ? 0 : doors[class]);
 	}
+	shim_flips_end(&mask);
+}
+
+uint32_t shim_route_door(unsigned class)
+{
+	return doors[class];
 }
 
 static enum shim_backend first_side(unsigned class, bool everything_system)
@@ -137,9 +151,12 @@ static enum shim_backend first_side(unsigned class, bool everything_system)
 
 void shim_routes_start(bool everything_system)
 {
+	sigset_t mask;
+	shim_flips_begin(&mask);
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		enum shim_backend backend = first_side(class, everything_system);
 		store_relaxed(&shim_old_side[class], (uint8_t)backend);
 		route_store(class, backend, backend == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
 	}
+	shim_flips_end(&mask);
 }

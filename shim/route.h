@@ -14,7 +14,8 @@
  *                                slow path, which asks for the cohort, then the class's old side
  *
  * SHIM_ATTEND is a bit beside any of them: somebody waits for a call out of a malloc's slow path. It makes
- * every word unequal to those above, so that it is asked for where none of them was found, and nowhere else.
+ * every word unequal to those above, so that it is asked for where none of them was found, and nowhere else; while
+ * it is there the door is shut.
  *
  * legacy serves LEGACY_MIN_BYTES to LEGACY_MAX_BYTES at 16-byte alignment. What it cannot serve of a
  * class that is routed to it (larger alignments) goes to the system, in a static program to next.
@@ -105,8 +106,11 @@ MUST_USE bool shim_route_change(unsigned class, enum shim_backend backend, uint3
  * nothing changed, if not possible. Between shim_flips_begin() and shim_flips_end(). */
 MUST_USE bool shim_route_set_old_side(unsigned class, enum shim_backend backend);
 
-/* Sets or clears SHIM_ATTEND in every word: while it is set every malloc that comes through the slow path
- * calls shim_at_attention() (hooks.h). Any thread, any context. */
+/* next's door for the class. Between shim_flips_begin() and shim_flips_end(). */
+MUST_USE uint32_t shim_route_door(unsigned class);
+
+/* Sets or clears SHIM_ATTEND in every word: while it is set every malloc comes through the slow path and calls
+ * shim_at_attention() (hooks.h), also of classes that are next's. Any thread, which has not begun flips. */
 void shim_attend(bool wanted);
 
 /* Everything old: legacy for its band, the system for the rest, next where there is no system. With
