@@ -89,6 +89,8 @@ static void child_starts(void)
 		next_fork_child();
 	if (HAKMEM_MIGRATION && shim_legacy_available())
 		legacy_fork_child();
+	if (HAKMEM_MIGRATION && shim_routed() && !shim_stands_aside())
+		shim_at_fork_child();
 }
 
 /* --- start-up ------------------------------------------------------------------------------------- */
@@ -97,6 +99,7 @@ static void start_next(void)
 {
 	exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
 	next_on_thread_start = thread_starts;
+	shim_routes_init();
 	/* release: pairs with the acquire in shim_next_available() */
 	store_release(&shim_state.next, next_init());
 }
@@ -133,7 +136,7 @@ static void start_system(void)
 	shim_system_resolve(in_order);
 }
 
-static const char *setting(const char *name)
+const char *shim_setting(const char *name)
 {
 	return getauxval(AT_SECURE) ? NULL : getenv(name);
 }
@@ -144,7 +147,7 @@ static void start_legacy(void)
 	/* Without next there is no address map, or next to no memory. */
 	if (!shim_next_available() || !legacy_init())
 		return;
-	if (!legacy_configure(setting("HAKMEM_LEGACY"), &error))
+	if (!legacy_configure(shim_setting("HAKMEM_LEGACY"), &error))
 		report_line("HAKMEM_LEGACY ignored: ", error, NULL);
 	shim_state.legacy = true;
 }
@@ -186,11 +189,11 @@ static void start(void)
 	/* As early as possible: handlers that are registered first prepare last and go on first, and
 	 * those of other libraries may allocate. */
 	pthread_atfork(fork_prepare, fork_parent, child_starts);
-	if (!HAKMEM_MIGRATION || getauxval(AT_SECURE))
+	if (!HAKMEM_MIGRATION)
 		return;
 	if (!shim_stands_aside())
 		shim_at_start();
-	else if (setting("HAKMEM_PLAN"))
+	else if (shim_setting("HAKMEM_PLAN"))
 		report_line("the program brings its own malloc: HAKMEM_PLAN ignored", NULL);
 }
 
@@ -228,4 +231,6 @@ __attribute__((constructor)) static void at_load(void)
 {
 	if (!shim_routed())
 		start_or_wait();
+	if (HAKMEM_MIGRATION && shim_routed() && !shim_stands_aside())
+		shim_at_load();
 }

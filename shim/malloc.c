@@ -11,7 +11,8 @@
  *       SYSTEM .......... the system's malloc, a tail call
  *       LEGACY .......... legacy_malloc
  *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
- *       UNSET ........... shim_init, then again; while it is at work: next
+ *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call;
+ *                         UNSET: shim_init, then again; while it is at work: next
  *
  *   free(p)
  *     a block of this thread's own page (next_free_fast) ......................... done
@@ -31,7 +32,7 @@
  *
  * SYNCHRONIZATION
  *   shim_routes[], shim_classes_elsewhere
- *                   written by shim_route_set(), read relaxed here: a malloc in flight may miss a flip
+ *                   written by shim_route_change(), read relaxed here: a malloc in flight may miss a flip
  *   shim_system     written before any route names the system; a free of a stranger may come earlier
  *                   and meets a stand-in that initialises
  *   address map     see shim/base/map.h
@@ -46,6 +47,7 @@
 #include "shim/base/map.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
+#include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/route.h"
 #include "shim/system.h"
@@ -120,18 +122,38 @@ static COLD void *malloc_unset(size_t bytes)
 	return shim_routed() ? shim_malloc_slow(bytes) : malloc_early(bytes);
 }
 
+/* The word is none of the three backends. */
+static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+{
+	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
+		shim_at_attention();
+	switch (HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET) {
+	case SHIM_SYSTEM:
+		return shim_system.malloc(bytes);
+	case SHIM_LEGACY:
+		return malloc_from_legacy(bytes, site);
+	case SHIM_NEXT:
+		return by_site ? malloc_from_site(bytes, site) : malloc_from_next(bytes);
+	case SHIM_SHARE:
+	case SHIM_UNSET:
+		break;
+	}
+	return malloc_unset(bytes);
+}
+
 INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
 {
 	if (shim_all_on_system())
 		return shim_system.malloc(bytes);
-	enum shim_backend route = shim_route_of(next_class_of(bytes));
+	unsigned route = shim_route_word_of(next_class_of(bytes));
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.malloc(bytes);
 	if (likely(route == SHIM_NEXT))
 		return by_site ? malloc_from_site(bytes, site) : malloc_from_next(bytes);
 	if (HAKMEM_MIGRATION && likely(route == SHIM_LEGACY))
 		return malloc_from_legacy(bytes, site);
-	return malloc_unset(bytes);
+	return malloc_otherwise(bytes, site, by_site);
 }
 
 /* The one slow path of malloc, always a tail call: the return address is the program's, and serves
@@ -292,7 +314,9 @@ static void *zeroed(void *block, size_t bytes)
 
 static NOINLINE void *calloc_slow(size_t bytes)
 {
-	enum shim_backend route = shim_route_of(next_class_of(bytes));
+	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
+	if (HAKMEM_MIGRATION && unlikely(route > SHIM_NEXT))
+		route = shim_route_resolve(class, route);
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.calloc(1, bytes);
 	if (likely(route == SHIM_NEXT) && bytes <= PTRDIFF_MAX) {

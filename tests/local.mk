@@ -193,8 +193,20 @@ EXTRA_DIST += tests/legacy_support.h
 # ------------------------------------------------------------------------------------------ migrate
 
 if MIGRATION
-unit_tests += tests/migrate_plan_test
+unit_tests += \
+	tests/migrate_control_test \
+	tests/migrate_hash_test \
+	tests/migrate_page_test \
+	tests/migrate_plan_test \
+	tests/migrate_share_test \
+	tests/migrate_state_test
+tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
+tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_hash_test_LDADD = $(unit_ldadd)
+tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
+tests_migrate_share_test_LDADD = $(unit_ldadd)
+tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_start_test.sh tests/migrate_tool_test.sh
 check_PROGRAMS += tests/migrate_owner

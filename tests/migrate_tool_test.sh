@@ -101,8 +101,23 @@ for size, target, served_by in (
 ):
     assert row_of(size)["target"] == target, size
     assert row_of(size)["served_by"] == served_by, size
+assert not any("share_pct" in row for row in rows)
+END
+	"$hakmem" classes --json --plan 'salt=a"b\, 4k=next@0.5%:host/control' >"$work/share.json" ||
+		fail 'classes --json with a share'
+	python3 - "$work/share.json" <<'END' || fail 'classes --json is wrong about a share'
+import json, sys
+
+shown = json.load(open(sys.argv[1]))
+assert shown["salt"] == 'a"b\\'
+rows = [row for row in shown["classes"] if "share_pct" in row]
+assert [row["max_bytes"] for row in rows] == [4096]
+assert (rows[0]["share_pct"], rows[0]["share_of"], rows[0]["control"]) == (0.5, "host", True)
+assert (rows[0]["served_by"], rows[0]["rest_served_by"]) == ("next", "legacy")
 END
 fi
+expect 0 'next@12.5%:thread/control  next, else legacy' \
+	"$hakmem" classes --plan 4k=next@12.5%:thread/control
 
 # ------------------------------------------------------------- run: before the program starts
 

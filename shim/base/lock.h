@@ -7,7 +7,9 @@
  * for the lock it holds itself nor lose it.
  *
  * Rule: outside of fork_prepare() a thread holds at most one lock at a time. So whoever holds a lock
- * gets on, and fork_prepare() may wait for it whatever else is held; see lock.c for who does not.
+ * gets on, and fork_prepare() may wait for it whatever else is held; see lock.c for who does not. One lock
+ * may be held while another is taken: that of flips (shim/route.h), which joins first and whose holder
+ * blocks all signals, so that it is no handler's to fork over.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
