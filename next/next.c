@@ -128,7 +128,10 @@ void *next_aligned(size_t alignment, size_t bytes)
 
 bool next_free(void *block)
 {
-	return likely(next_free_fast(block)) || huge_free(block);
+	if (map_kind_of(block) != MAP_NEXT)
+		return huge_free(block);
+	next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
+	return true;
 }
 
 size_t next_usable_bytes(const void *block)

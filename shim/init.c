@@ -154,7 +154,7 @@ static void start_legacy(void)
 
 static void start_sites(void)
 {
-	const char *site = setting("HAKMEM_SITE");
+	const char *site = shim_setting("HAKMEM_SITE");
 	if (!site || !*site)
 		return;
 	next_slots_stay_empty = strcmp(site, "return-address") == 0;

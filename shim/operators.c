@@ -163,18 +163,21 @@ EXPORT_SHARED_AS(_ZnamSt11align_val_tRKSt9nothrow_t, new_aligned_nothrow);
 
 /* --- delete --------------------------------------------------------------------------------------- */
 
-static NOINLINE void delete_slow(void *block)
+static NOINLINE void delete_other(void *block)
 {
 	if (unlikely(shim_stands_aside()))
 		free(block);
 	else
-		shim_free_slow(block);
+		hakmem_free(block);
 }
 
 INLINE void delete_block(void *block)
 {
-	if (unlikely(!next_free_fast(block)))
-		delete_slow(block);
+	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
+	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+		next_free_in_slot(block, slot);
+	else
+		delete_other(block);
 }
 
 /* What a delete is told about size and alignment, the address map and the page know. */
