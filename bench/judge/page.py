@@ -19,7 +19,7 @@ body { font: 15px/1.5 system-ui, "DejaVu Sans", Helvetica, Arial, sans-serif; co
 h1 { font-size: 30px; margin: 0 0 2px; letter-spacing: -0.3px; }
 h2 { font-size: 21px; margin: 46px 0 6px; padding-top: 14px; border-top: 1px solid #d9dde3; }
 h3 { font-size: 15px; margin: 22px 0 6px; }
-p { max-width: 80ch; margin: 6px 0; }
+p { max-width: 80ch; margin: 6px 0; } p.head { max-width: none; color: #555; font-size: 14px; }
 a { color: #2166ac; }
 nav { font-size: 14px; margin: 10px 0 0; } nav a { margin-right: 14px; text-decoration: none; display: inline-block; }
 .note { color: #555; font-size: 14px; }
@@ -147,8 +147,12 @@ def _glance(page, lead):
     failed = [f"{case} on {name}: {cell['errors'][0]}"
               for case, row in verdict["cases"].items()
               for name, cell in row["libraries"].items() if "errors" in cell]
+    doubt = ""
+    if not all(good for good, _ in verdict.get("extra", {}).get("self-test", [])):
+        doubt = ('<p class="failed">The judge\'s own test did not hold on this machine in this '
+                 'run: <a href="#judge">see there</a> before believing what follows.</p>')
     page.section(
-        "glance", f"{escape(lead)} at a glance", tables.cards(verdict, lead),
+        "glance", f"{escape(lead)} at a glance", doubt, tables.cards(verdict, lead),
         _note(f"{escape(lead)} over each other library: geometric means over all rows, then row by "
               "row. Above 1 is faster; for memory below 1 is leaner; blue is better in both. Below "
               "each ratio stands its 95&nbsp;% interval, and where that contains 1 the cell is "
@@ -267,11 +271,10 @@ def write(verdict, out_dir):
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>hakmem bench</title><style>{STYLE}</style>"
         "<h1>hakmem beside its peers</h1>",
-        _note(f"{datetime.date.today()} &middot; {len(verdict['cases'])} rows on {len(names)} "
-              f"libraries, {min(rounds, default=0)} rounds that count, interleaved, in "
-              f"{verdict['seconds'] / 60:.0f} minutes &middot; "
-              f"{escape(verdict['machine']['processor'])}, "
-              f"{escape(verdict['machine']['cpus'])}, {escape(verdict['machine']['kernel'])}"),
+        f'<p class="head">{datetime.date.today()} &middot; {len(verdict["cases"])} rows on '
+        f"{len(names)} libraries, {min(rounds, default=0)} rounds that count, interleaved, in "
+        f"{verdict['seconds'] / 60:.0f} minutes &middot; {escape(verdict['machine']['processor'])}, "
+        f"{escape(verdict['machine']['cpus'])}, {escape(verdict['machine']['kernel'])}</p>",
         "<nav>" + "".join(f'<a href="#{anchor}">{title}</a>'
                           for anchor, title, _ in page.sections) + "</nav>"]
     if not plots.available():

@@ -217,10 +217,11 @@ def ladder_mf1(data):
         for way in ways:
             cell = found[way, threads]
             over = cell["over_mutex"]
-            over = f"{short(over['point'])}&times; mutex, {interval(over)}; " if over else ""
-            cells.append(f"{cell['ops_per_s'] / 1e6:.1f} M/s<small>{over}"
-                         f"{cell['retries_per_op']:.3f} retries, at most {cell['most_retries']}"
-                         "</small>")
+            over = f"<small>{short(over['point'])}&times; the mutex, {interval(over)}</small>" \
+                if over else ""
+            cells.append(f"{cell['ops_per_s'] / 1e6:.1f} M/s{over}"
+                         f"<small>{cell['retries_per_op']:.3f} retries, "
+                         f"at most {cell['most_retries']}</small>")
         rows.append(cells)
     return table(["threads"] + [escape(way) for way in ways], rows)
 
