@@ -52,7 +52,7 @@ bench_thread_churn_SOURCES = bench/thread-churn.c $(bench_common)
 
 bench_scripts = bench/compare bench/instructions bench/ladder bench/perf
 
-TESTS += bench/estimator_test.py
+fast_tests += bench/estimator_test.py
 slow_tests += bench/bench_test.py
 
 EXTRA_DIST += \

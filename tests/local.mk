@@ -21,7 +21,8 @@
 #	script_tests += tests/shim_exports_test.sh
 #
 # A test that needs more than about five seconds goes to slow_tests instead of program_tests or
-# script_tests (its program then also to check_PROGRAMS): `make check slow_tests=` leaves it out.
+# script_tests (its program then also to check_PROGRAMS): `make check 'TESTS=$(fast_tests)'`
+# leaves it out.
 # Helper programs that are no tests themselves go to check_PROGRAMS; headers, data and everything
 # else that no list names to EXTRA_DIST, or the tarball lacks them.
 
@@ -37,7 +38,7 @@ program_tests =
 script_tests =
 
 check_PROGRAMS += $(unit_tests) $(program_tests)
-TESTS += $(unit_tests) $(program_tests) $(script_tests)
+fast_tests += $(unit_tests) $(program_tests) $(script_tests)
 EXTRA_DIST += $(script_tests)
 
 # Stops `make check` with a message where there is no cmocka, and is empty otherwise.
