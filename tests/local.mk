@@ -21,7 +21,8 @@
 #	script_tests += tests/shim_exports_test.sh
 #
 # A test that needs more than about five seconds goes to slow_tests instead of program_tests or
-# script_tests (its program then also to check_PROGRAMS): `make check slow_tests=` leaves it out.
+# script_tests: `make check slow_tests=` leaves it out. A program goes there with its $(EXEEXT), or
+# automake writes the whole list down where no command line reaches it, and to check_PROGRAMS too.
 # Helper programs that are no tests themselves go to check_PROGRAMS; headers, data and everything
 # else that no list names to EXTRA_DIST, or the tarball lacks them.
 
@@ -85,7 +86,7 @@ unit_tests += tests/shim_misuse_test
 tests_shim_misuse_test_LDADD = $(shim_ldadd)
 
 check_PROGRAMS += tests/shim_fork_test
-slow_tests += tests/shim_fork_test
+slow_tests += tests/shim_fork_test$(EXEEXT)
 tests_shim_fork_test_LDADD = $(shim_ldadd)
 
 # make fork-storm [FORK_CHILDREN=10000]: that test's long run, so many children for every set of routes.
