@@ -126,6 +126,13 @@ expect 2 'HAKMEM_PLAN: "": an empty item' env HAKMEM_PLAN=, "$hakmem" run touch 
 [ -e "$work/started" ] && fail 'a wrong plan started the program'
 expect 125 'No such file' "$hakmem" run --lib "$work/none.so" true
 expect 125 'No such file' env HAKMEM_LIB="$work/none.so" "$hakmem" run true
+for wrong in "$work" "$work/classes.json"; do
+	expect 125 "$wrong: " "$hakmem" run --lib "$wrong" touch "$work/started"
+	[ -e "$work/started" ] && fail "$wrong was taken for a library"
+done
+if echo 'int other;' | $CC -shared -fPIC -x c - -o "$work/other.so" 2>/dev/null; then
+	expect 125 'is not the hakmem library' env HAKMEM_LIB="$work/other.so" "$hakmem" run true
+fi
 mkdir "$work/a blank"
 cp "$HAKMEM_LIB" "$work/a blank/lib.so"
 expect 125 'cannot be preloaded' "$hakmem" run --lib "$work/a blank/lib.so" true
