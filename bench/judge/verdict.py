@@ -162,7 +162,7 @@ def interval(ratio):
         return "-"
     if ratio["low"] is None:
         return f"{ratio['point']:.2f} (no interval)"
-    if ratio["high"] > 100 * ratio["low"]:
+    if ratio["low"] <= 1 <= ratio["high"] and ratio["high"] > 100 * ratio["low"]:
         return f"{ratio['point']:.2f} (or anything: too noisy)"
     return f"{ratio['point']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
