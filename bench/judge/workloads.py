@@ -128,7 +128,7 @@ SELF_TEST = ("larson-tiny-4", "larson-mid-4", "burst-small", "remote-4", "calloc
 
 
 WITH_WARMUP = ("larson", "burst", "producer-consumer", "remote", "realloc", "calloc", "latency")
-SHORT = {"--ops": "2m", "--blocks": "2m", "--count": "60", "--threads": "2000"}
+SHORT = {"--ops": "1m", "--blocks": "2m", "--count": "60", "--threads": "1000"}
 BY_COUNT = {"churn": "--ops", "free-only": "--blocks", "startup": "--count",
             "thread-churn": "--threads"}
 
