@@ -298,7 +298,7 @@ class Preloads(unittest.TestCase):
 
 # A stand-in for a workload: does what --mode says and prints a result line.
 FAKE = """#!/usr/bin/env python3
-import json, os, signal, sys, time
+import json, os, random, signal, sys, time
 name = os.environ.get("WHO", "")
 with open({log!r}, "a") as log:
     log.write(sys.argv[1] + " " + name + "\\n")
@@ -310,7 +310,8 @@ if name == {bad!r}:
     if sys.argv[1] == "nonsense":
         print("no json")
         sys.exit()
-print(json.dumps({{"ops_per_s": 100.0, "ops": 1, "peak_rss_bytes": 1 << 20,
+idle = sys.argv[1] == "idle" and (name == "bad" or random.random() < 0.3)
+print(json.dumps({{"ops_per_s": 0.0 if idle else 100.0, "ops": 1, "peak_rss_bytes": 1 << 20,
                   "malloc_from": "/lib/libc.so.6"}}))
 """
 
@@ -375,6 +376,17 @@ class Stumbles(unittest.TestCase):
         self.assertNotIn(("hang", "bad", 1), journal.runs)
         self.assertIn(("hang", "one", 5), journal.runs)
         self.assertIn("still running", journal.runs["hang", "bad", 0]["error"])
+
+    def test_a_run_that_was_given_no_time_is_left_out_and_is_no_failure(self):
+        journal = self.journal()
+        self.run_all(journal, self.rows("idle"), 12)
+        found = self.build(journal, "idle")["cases"]["idle"]["libraries"]
+        self.assertEqual(found["bad"]["errors"], ["no run that did anything"])
+        for name in ("one", "two"):
+            done = [result for (_, library, number), result in journal.runs.items()
+                    if library == name and number and result["ops_per_s"]]
+            self.assertEqual(found[name]["rounds"], len(done))
+            self.assertEqual(found[name]["median"], 100)
 
     def test_a_line_that_cannot_be_read_is_a_failure(self):
         journal = self.journal()
