@@ -55,10 +55,11 @@ table.words th { text-align: left; }
 .failed { color: #a33; font-weight: 600; }
 code { font-size: 12px; }
 ul { padding-left: 20px; }
-@media (max-width: 1000px) { .two { grid-template-columns: 1fr; } }
+@media screen and (max-width: 1000px) { .two { grid-template-columns: 1fr; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  .cards { grid-template-columns: repeat(5, 1fr); } .card { padding: 6px 8px; }
   figure, .card, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .wide { overflow: visible; } table { font-size: 9.5px; } td small { font-size: 8px; }
   table.heat td:first-child { font-size: 9px; } table.heat td { padding: 1px 3px; }
@@ -102,6 +103,16 @@ OWN_FIGURES = (
 )
 
 
+def _nanoseconds(value):
+    return f"{value:.0f} ns"
+
+
+PLACEMENT = tuple(
+    (row, key, f"{row}: to {what} an object", _nanoseconds)
+    for row in ("locality", "locality-site", "locality-return")
+    for key, what in (("build_ns", "make"), ("ns_per_object", "visit")))
+
+
 class Page:
     """Collects sections; draws pictures beside the page and puts them into it."""
 
@@ -137,6 +148,13 @@ def _two(*parts):
         if parts else ""
 
 
+def _maps(verdict, mine):
+    """Speed and memory of one library over the others, side by side while there is room."""
+    maps = ["<h3>Speed</h3>" + tables.heat_map(verdict, mine, "speed"),
+            "<h3>Peak memory</h3>" + tables.heat_map(verdict, mine, "rss")]
+    return _two(*maps) if len(verdict["libraries"]) <= 7 else "".join(maps)
+
+
 def _lead(verdict):
     """The library under judgement that the page begins with."""
     return next((name for name in verdict["ours"] if "next" in name), verdict["ours"][0])
@@ -158,8 +176,7 @@ def _glance(page, lead):
               "each ratio stands its 95&nbsp;% interval, and where that contains 1 the cell is "
               "grey: a difference was not shown."),
         tables.legend(),
-        _two("<h3>Speed</h3>" + tables.heat_map(verdict, lead, "speed"),
-             "<h3>Peak memory</h3>" + tables.heat_map(verdict, lead, "rss")),
+        _maps(verdict, lead),
         "<h3>What failed</h3><ul>" +
         "".join(f'<li class="failed">{escape(line)}</li>' for line in failed) + "</ul>"
         if failed else "")
@@ -172,7 +189,8 @@ def _pictures(page, lead, reference):
         page.figure("speed", f"The median of every row as a multiple of {reference}'s; the blue "
                     "dots are ours", plots.speed, verdict, colour, reference),
         page.figure("best", f"{lead} against the fastest other library of each row, with the 95 % "
-                    "interval", plots.against_best, verdict, colour, lead))
+                    "interval", plots.against_best, verdict, colour, lead),
+        tables.figures(verdict, PLACEMENT))
     page.section(
         "memory", "Memory",
         page.figure("memory", f"Peak resident memory as a multiple of {reference}'s",
@@ -228,8 +246,7 @@ def _details(page, lead):
     for other in verdict["ours"]:
         if other != lead:
             page.section(f"over-{len(page.sections)}", f"{escape(other)} over each other library",
-                         _two("<h3>Speed</h3>" + tables.heat_map(verdict, other, "speed"),
-                              "<h3>Peak memory</h3>" + tables.heat_map(verdict, other, "rss")))
+                         _maps(verdict, other))
     machine = ", ".join(f"{escape(key)}: {escape(value)}"
                         for key, value in verdict["machine"].items())
     columns = "".join(
@@ -238,8 +255,8 @@ def _details(page, lead):
     page.section(
         "how", "What ran, and how", f"<p>{machine}.</p>", f"<ul>{columns}</ul>",
         _note("Round by round every row runs once on every library, in changing order, and the "
-              "first round does not count. A ratio is made of runs a second apart, of the same "
-              "round; the ratios of all rounds are averaged as logarithms, and the interval is a "
+              "first round does not count. A ratio is made of runs a few seconds apart, of the "
+              "same round; the ratios of all rounds are averaged as logarithms, and the interval is a "
               "bootstrap-t interval. Memory is the peak of the program's own process. docs/BENCH.md "
               "has the rest."),
         tables.rows_described(verdict))

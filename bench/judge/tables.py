@@ -37,7 +37,7 @@ def decided(ratio):
 def interval(ratio):
     if ratio["low"] is None:
         return "no interval"
-    if ratio["high"] > 100 * ratio["low"]:
+    if ratio["high"] > 100 * ratio["low"] and not decided(ratio):
         return "anything"
     return f"{short(ratio['low'])}&ndash;{short(ratio['high'])}"
 
@@ -125,8 +125,8 @@ def medians(verdict):
             shown = numbers.number(cell["median"])
             shown = f"<b>{shown}</b>" if name == best else shown
             cells.append(f"{shown} <small class=\"inline\">&plusmn;{cell['spread']:.0%}</small>"
-                         f"<small>{numbers.megabytes(cell['peak_rss_bytes'])} MB, "
-                         f"{numbers.number(cell['faults'] or 0)} faults, "
+                         f"<small>{numbers.megabytes(cell['peak_rss_bytes'])} MB</small>"
+                         f"<small>{numbers.number(cell['faults'] or 0)} faults, "
                          f"{numbers.number(cell['switches'] or 0)} switches</small>")
         rows.append(cells)
     return table(["row"] + [escape(name) for name in names], rows)
