@@ -16,6 +16,7 @@ export XDG_RUNTIME_DIR
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 failures=0
 helper=
+through= # a command that starts it
 trap 'stop_all; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -36,7 +37,7 @@ start() {
 	stop
 	rm -f "$work/in" "$work/out"
 	mkfifo "$work/in" "$work/out"
-	env LD_PRELOAD="$HAKMEM_LIB" "$@" "$owner" - <"$work/in" >"$work/out" 2>"$work/errors" &
+	$through env LD_PRELOAD="$HAKMEM_LIB" "$@" "$owner" - <"$work/in" >"$work/out" 2>"$work/errors" &
 	helper=$!
 	exec 8>"$work/in" 9<"$work/out"
 }
@@ -362,6 +363,28 @@ stop
 wait "$other" || fail "$what: $(cat "$work/complaints")"
 other=
 
+what='where nothing can be watched'
+cat >"$work/unwatched" <<'END'
+#!/bin/sh
+echo 0 >/proc/sys/user/max_inotify_instances && exec "$@"
+END
+chmod +x "$work/unwatched"
+if unshare -U -r "$work/unwatched" true 2>/dev/null; then
+	through="unshare -U -r $work/unwatched"
+	write '64=next'
+	start HAKMEM_CONTROL=1 HAKMEM_PLAN_FILE="$plan"
+	through=
+	serves 64 64=next
+	comes attends "$helper"
+	expect 0 '1 class flipped' "$hakmem" route "$helper" 4k=next
+	serves '64 4096' '64=next 4096=next'
+	write '64=old'
+	becomes '64 4096' '64=system 4096=next'
+	stop
+else
+	echo "$what: left out, no user namespaces here"
+fi
+
 # --------------------------------------------------------------------------- pages of the dead
 
 pages() {
@@ -391,7 +414,7 @@ is_cat() {
 	[ "$(cat "/proc/$helper/comm")" = cat ]
 }
 comes is_cat
-expect 3 'nobody attends to it' "$hakmem" status "$helper"
+expect 3 'control page' "$hakmem" status "$helper"
 expect 0 '' "$hakmem" ps
 grep -q " cat " "$work/shown" && fail "$what: cat is listed"
 stop
