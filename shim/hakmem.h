@@ -38,7 +38,9 @@ HAKMEM_API const char *hakmem_version(void) HAKMEM_NOEXCEPT;
  */
 HAKMEM_API void *hakmem_malloc(size_t bytes) HAKMEM_NOEXCEPT;
 
-/* malloc(bytes) for a call site of the caller's choosing: legacy writes it into the block's header. */
+/* malloc(bytes) for a call site of the caller's choosing: next places small blocks of one site side by side,
+ * for programs that walk them together; legacy writes the site into the block's header. With
+ * HAKMEM_SITE=return-address in the environment every malloc does this, its return address being the site. */
 HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site) HAKMEM_NOEXCEPT;
 
 /* count * bytes, zeroed. */
@@ -110,6 +112,19 @@ enum hakmem_owner {
  * safe. */
 HAKMEM_API enum hakmem_owner hakmem_owner(const void *address) HAKMEM_NOEXCEPT;
 
+/* The layers of a legacy malloc, in the order in which it tries them: the indices of
+ * legacy_layer_mallocs below. */
+enum hakmem_legacy_layer {
+	HAKMEM_LEGACY_RING,
+	HAKMEM_LEGACY_LIFO,
+	HAKMEM_LEGACY_ACTIVE_A, /* a fresh page, block after block */
+	HAKMEM_LEGACY_ACTIVE_B, /* adjacent blocks from a shard */
+	HAKMEM_LEGACY_TRANSFER,
+	HAKMEM_LEGACY_SHARD,
+	HAKMEM_LEGACY_REMOTE, /* what other threads had freed */
+	HAKMEM_LEGACY_LAYERS,
+};
+
 /* Exact when no other thread allocates, else the estimate of a moment. */
 struct hakmem_stats {
 	size_t next_live_bytes, next_live_blocks;
@@ -117,6 +132,17 @@ struct hakmem_stats {
 	size_t next_resident_free_bytes; /* free and not given back to the kernel */
 	size_t legacy_live_bytes, legacy_live_blocks;
 	size_t legacy_mapped_bytes;
+	/* What legacy has counted since the process began. */
+	uint64_t legacy_contended_trylocks; /* of its 56 shard locks: somebody else held one */
+	uint64_t legacy_shard_lock_waits;   /* a thread had to wait for one of these */
+	uint64_t legacy_table_lock_waits;   /* or for the one lock of the hash table */
+	uint64_t legacy_hash_lookups;
+	uint64_t legacy_headers_written;
+	uint64_t legacy_layer_mallocs[HAKMEM_LEGACY_LAYERS]; /* mallocs that each layer served */
+	uint64_t legacy_fresh_page_mallocs;		     /* no layer did: a page was taken */
+	uint64_t legacy_uncached_mallocs; /* by a thread without caches, past all layers */
+	uint64_t legacy_remote_frees;	  /* pushed to the thread that owns the block's page */
+	uint64_t legacy_purged_bytes;	  /* given back to the kernel */
 };
 
 /* Fills the first `stats_bytes` (pass sizeof(struct hakmem_stats): later versions append fields, and

@@ -9,21 +9,18 @@
 #include "shim/base/map.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
+#include "shim/linker.h"
 #include "shim/route.h"
 #include "shim/system.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
-
-/* Weak: a static program may have neither, and one that has them finds nothing through them. */
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
 
 struct shim_state shim_state;
 
@@ -125,8 +122,8 @@ static bool malloc_is_ours(void)
  * program's scope is asked, for RTLD_DEFAULT would include our own. */
 static bool names_are_in_line(void)
 {
-	void *program = dlopen && dlsym ? dlopen(NULL, RTLD_LAZY | RTLD_NOLOAD) : NULL;
-	return program && dlsym(program, "hakmem_malloc") == (void *)hakmem_malloc;
+	void *program = linker_loaded(NULL);
+	return program && linker_symbol(program, "hakmem_malloc") == (void *)hakmem_malloc;
 }
 
 static void start_system(void)
@@ -155,6 +152,16 @@ static void start_legacy(void)
 	shim_state.legacy = true;
 }
 
+static void start_sites(void)
+{
+	const char *site = shim_setting("HAKMEM_SITE");
+	if (!site || !*site)
+		return;
+	next_slots_stay_empty = strcmp(site, "return-address") == 0;
+	if (!next_slots_stay_empty)
+		report_line("HAKMEM_SITE ignored: it can be return-address only", NULL);
+}
+
 static void set_routes(void)
 {
 	shim_routes_start(shim_stands_aside());
@@ -177,6 +184,7 @@ static void start(void)
 		start_system();
 		start_legacy();
 	}
+	start_sites();
 	set_routes();
 	/* As early as possible: handlers that are registered first prepare last and go on first, and
 	 * those of other libraries may allocate. */

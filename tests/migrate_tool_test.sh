@@ -38,7 +38,11 @@ expect 2 'fly' "$hakmem" --fly
 expect 2 'which program?' "$hakmem" run
 expect 2 'which program?' "$hakmem" run --
 expect 2 'nothing to do with: 4k' "$hakmem" classes 4k
-expect 1 'cannot write' sh -c '"$0" classes >/dev/full' "$hakmem"
+for shown in --help --version 'run --help' classes 'classes --help' 'classes --json'; do
+	expect 1 'hakmem: cannot write the output' sh -c '"$0" $1 >/dev/full' "$hakmem" "$shown"
+done
+expect 2 'no such command' sh -c '"$0" fly >/dev/full' "$hakmem"
+expect 1 'cannot write' sh -c '"$0" classes >&-' "$hakmem"
 
 # ------------------------------------------------------------------------------------- classes
 

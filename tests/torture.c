@@ -51,7 +51,7 @@ static uint64_t draw(uint64_t *state)
 
 /* --- what flips ----------------------------------------------------------------------------------- */
 
-/* Sizes of every kind: small, mid, large, spans; each a class of its own. */
+/* Sizes of every band, each a class of its own. */
 static const struct {
 	const char *name;
 	size_t bytes;

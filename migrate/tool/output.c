@@ -2,8 +2,6 @@
 /* migrate/tool/output.c - how the commands show things; see output.h */
 #include "migrate/tool/output.h"
 
-#include "migrate/tool/tool.h"
-
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,12 +61,4 @@ void output_json(struct json_object *object, bool in_one_line)
 				 : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
 	puts(json_object_to_json_string_ext(object, flags));
 	json_object_put(object);
-}
-
-bool output_done(const char *name)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return true;
-	tool_error(name, "cannot write the output");
-	return false;
 }

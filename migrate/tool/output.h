@@ -24,7 +24,4 @@ const char *output_colour(enum output_colour colour);
 /* Prints the object and a newline, over many lines or in one, and gives it back. */
 void output_json(struct json_object *object, bool in_one_line);
 
-/* True if all of it came out; else false and the error told. */
-MUST_USE bool output_done(const char *name);
-
 #endif

@@ -196,7 +196,5 @@ int tool_ps(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	(void)client_clean_up();
-	if (!list(arguments.json, argv[0]) || !output_done(argv[0]))
-		return EXIT_FAILED;
-	return EXIT_OK;
+	return list(arguments.json, argv[0]) ? EXIT_OK : EXIT_FAILED;
 }

@@ -72,7 +72,8 @@ INLINE bool lock_held_by_self(struct lock *lock)
 void lock_join_fork(struct lock *first, size_t count, size_t stride_bytes);
 
 /* The three pthread_atfork handlers. prepare takes every lock that this thread does not hold itself;
- * parent and child release what prepare took. Signals are blocked from prepare to the other two. */
+ * parent and child release what prepare took. No handler of a signal runs from prepare to the other two; a
+ * signal that is sent to end the process ends it all the same, if it has no handler. */
 void fork_prepare(void);
 void fork_parent(void);
 void fork_child(void);
