@@ -54,7 +54,7 @@ static uint64_t now_ns(clockid_t clock)
 
 static void fill_slots(void)
 {
-	for (size_t bytes = 16; bytes <= 256 * BENCH_KIB; bytes += bytes < 128 ? 16 : bytes / 8)
+	for (size_t bytes = 16; bytes <= BENCH_MIB; bytes += bytes < 128 ? 16 : bytes / 8)
 		free(malloc(bytes));
 }
 
@@ -190,8 +190,8 @@ int main(int argc, char **argv)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	busy_threads = cores > 1 ? (uint64_t)cores - 1 : 1;
-	bench_options(argc, argv, "what a flip away from next costs, over the number of threads",
-		      options);
+	bench_options(argc, argv, "What a flip away from next costs, over the number of threads.",
+		      options, NULL);
 	if (!hakmem_plan_set || !hakmem_kill_switch || !hakmem_owner) {
 		fprintf(stderr, "flip: preload libhakmem.so\n");
 		return 1;
