@@ -624,6 +624,7 @@ static void a_process_that_ends_removes_its_page(void **state)
 	assert_int_equal(pipe(ends), 0);
 	pid_t child = fork();
 	if (child == 0) {
+		alarm(CHILD_LIMIT);
 		if (hakmem_control_start())
 			_exit(2);
 		page_path(path);
