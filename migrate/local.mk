@@ -26,6 +26,10 @@ libhakmem_la_SOURCES += \
 	migrate/report.h \
 	migrate/rollback.c \
 	migrate/rollback.h \
+	migrate/rollout.c \
+	migrate/rollout.h \
+	migrate/sequence.c \
+	migrate/sequence.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/start.c \
@@ -49,6 +53,10 @@ hakmem_SOURCES = \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/rollout.c \
+	migrate/rollout.h \
+	migrate/sequence.c \
+	migrate/sequence.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/tool/classes.c \

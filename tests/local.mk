@@ -200,6 +200,8 @@ unit_tests += \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
 	tests/migrate_plan_test \
+	tests/migrate_rollout_test \
+	tests/migrate_sequence_test \
 	tests/migrate_share_test \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
@@ -207,6 +209,8 @@ tests_migrate_control_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
+tests_migrate_rollout_test_LDADD = $(unit_ldadd)
+tests_migrate_sequence_test_LDADD = $(unit_ldadd)
 tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
