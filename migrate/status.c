@@ -104,11 +104,16 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		.next_live_bytes = next_live_bytes(status, number),
 		.old_live_blocks = HAKMEM_UNKNOWN,
 		.old_live_bytes = HAKMEM_UNKNOWN,
+		.next_mallocs = HAKMEM_UNKNOWN,
+		.old_mallocs = HAKMEM_UNKNOWN,
+		.next_held_bytes = HAKMEM_UNKNOWN,
+		.old_pinned_bytes = HAKMEM_UNKNOWN,
 	};
 	if (legacy >= 0) {
 		out->old_class_bytes = (uint32_t)legacy_class_bytes((unsigned)legacy);
 		out->old_live_blocks = status->legacy.class_live_blocks[legacy];
 		out->old_live_bytes = status->legacy.class_live_bytes[legacy];
+		out->old_mallocs = status->legacy.class_mallocs[legacy];
 	}
 	if (class->latch_cause)
 		strncpy(out->cause, class->latch_cause, sizeof(out->cause) - 1);

@@ -233,6 +233,10 @@ struct hakmem_class {
 	uint64_t next_live_blocks, next_live_bytes;
 	uint64_t old_live_blocks, old_live_bytes; /* HAKMEM_UNKNOWN: the system does not tell */
 	char cause[40];				  /* of the latch, "" for none */
+	/* Served since the process began; old_mallocs are those of legacy's class, as old_live_* are. HAKMEM_UNKNOWN: not
+	 * counted. */
+	uint64_t next_mallocs, old_mallocs;
+	uint64_t next_held_bytes, old_pinned_bytes;
 };
 
 /* Fills at most `count` classes of class_bytes each (pass sizeof(struct hakmem_class): later versions append
