@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* migrate/api.c - the part of hakmem.h that migrates */
+#include "migrate/control.h"
+#include "migrate/guard.h"
 #include "migrate/rollback.h"
 #include "migrate/state.h"
 #include "migrate/status.h"
@@ -15,16 +17,20 @@ static bool can_migrate(void)
 	return shim_routed() && !shim_stands_aside();
 }
 
+static void copy_line(const char *line, char *out, size_t room)
+{
+	if (!out || room == 0)
+		return;
+	size_t length = strnlen(line, room - 1);
+	memcpy(out, line, length);
+	out[length] = '\0';
+}
+
 static void copy_error(const struct plan_error *error, char *out, size_t room)
 {
 	char line[PLAN_ERROR_BYTES];
-	size_t length = plan_error_text(error, line);
-
-	if (!out || room == 0)
-		return;
-	length = length < room ? length : room - 1;
-	memcpy(out, line, length);
-	out[length] = '\0';
+	(void)plan_error_text(error, line);
+	copy_line(line, out, room);
 }
 
 HAKMEM_API int hakmem_plan_set(const char *text, char *error, size_t error_bytes)
@@ -111,6 +117,21 @@ HAKMEM_API size_t hakmem_read_classes(struct hakmem_class *classes, size_t class
 		memcpy(out, &known, class_bytes < sizeof(known) ? class_bytes : sizeof(known));
 	}
 	return NEXT_CLASSES;
+}
+
+HAKMEM_API int hakmem_guard_set(const char *text, char *error, size_t error_bytes)
+{
+	if (!can_migrate())
+		return ENOTSUP;
+	const char *wrong = guard_set(text ? text : "");
+	if (wrong) {
+		copy_line(wrong, error, error_bytes);
+		return EINVAL;
+	}
+	int saved_errno = errno;
+	int result = control_start_guards();
+	errno = saved_errno;
+	return result;
 }
 
 HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler, void *argument)

@@ -4,14 +4,24 @@
 if MIGRATION
 libhakmem_la_SOURCES += \
 	migrate/api.c \
+	migrate/arms.c \
+	migrate/arms.h \
 	migrate/attend.c \
 	migrate/attend.h \
 	migrate/control.c \
 	migrate/control.h \
+	migrate/drain.c \
+	migrate/drain.h \
 	migrate/file.c \
 	migrate/file.h \
+	migrate/guard.c \
+	migrate/guard.h \
+	migrate/guard_setting.c \
+	migrate/guard_setting.h \
 	migrate/hash.c \
 	migrate/hash.h \
+	migrate/held.c \
+	migrate/held.h \
 	migrate/identity.c \
 	migrate/identity.h \
 	migrate/page.c \

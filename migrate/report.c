@@ -16,12 +16,13 @@
 
 #define LINE_BYTES  512
 #define PATIENCE_MS 20
+#define THREADS	    3
 
-static _Atomic uintptr_t apart[2]; /* [any thread] thread tokens; 0: none */
+static _Atomic uintptr_t apart[THREADS]; /* [any thread] thread tokens; 0: none */
 
 void report_from_apart(void)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < THREADS; i++) {
 		uintptr_t nobody = 0;
 		if (cas_relaxed(&apart[i], &nobody, thread_token()))
 			return;
@@ -30,14 +31,16 @@ void report_from_apart(void)
 
 void report_fork_child(void)
 {
-	store_relaxed(&apart[0], 0);
-	store_relaxed(&apart[1], 0);
+	for (size_t i = 0; i < THREADS; i++)
+		store_relaxed(&apart[i], 0);
 }
 
 static bool is_apart(void)
 {
-	return load_relaxed(&apart[0]) == thread_token() ||
-	       load_relaxed(&apart[1]) == thread_token();
+	bool found = false;
+	for (size_t i = 0; i < THREADS; i++)
+		found |= load_relaxed(&apart[i]) == thread_token();
+	return found;
 }
 
 /* By name it can be had without waiting, and where the kernel allows no descriptors to be taken, but not if it is

@@ -7,8 +7,9 @@
  */
 #include "next/huge.h"
 
+#include "next/misuse.h"
+#include "next/next.h"
 #include "shim/base/atomic.h"
-#include "shim/base/check.h"
 #include "shim/base/lock.h"
 #include "shim/base/map.h"
 #include "shim/base/os.h"
@@ -114,38 +115,43 @@ static char *block_covering(const void *address)
 	return (const char *)address < block + bytes_of(block) ? block : NULL;
 }
 
-/* [lock: huge_lock] A handler of SIGABRT may well allocate: the lock is not held when it runs. */
-__attribute__((noreturn)) static void misuse(const char *what, const void *address,
-					     const char *detail)
+enum found { STRANGER, BLOCK, MISUSED };
+
+/* [lock: huge_lock] A handler of SIGABRT may well allocate: the lock is not held when it runs. Where misuse is survived
+ * nothing is done to what begins there, or does not. */
+static COLD enum found misuse(const char *what, const void *address, const char *detail)
 {
 	lock_release(&huge_lock);
-	fatal_misuse(what, address, detail);
+	misuse_found_in(NEXT_CLASS_HUGE, what, address, detail);
+	lock_acquire(&huge_lock);
+	return MISUSED;
 }
 
-/* [lock: huge_lock] True if a block begins there, false for a stranger. */
-static bool is_block(const void *address)
+/* [lock: huge_lock] Whether a block begins there. */
+static enum found find(const void *address)
 {
 	if (map_kind_of(address) == MAP_NEXT_HUGE_GONE) {
 		/* Something of the system's may live here by now; nothing does where nothing is mapped,
 		 * and the system would fault on it. */
 		if (!os_is_mapped(address))
-			misuse("free of a block that is free already", address, "double free");
-		return false;
+			return misuse("free of a block that is free already", address,
+				      "double free");
+		return STRANGER;
 	}
 	char *block = block_covering(address);
 	if (!block)
-		return false;
+		return STRANGER;
 	if (block != address)
-		misuse("free of an address that is not a block's first byte", address,
-		       "interior pointer");
-	return true;
+		return misuse("free of an address that is not a block's first byte", address,
+			      "interior pointer");
+	return BLOCK;
 }
 
 bool huge_free(void *block)
 {
 	lock_acquire(&huge_lock);
-	bool ours = is_block(block);
-	if (ours) {
+	enum found found = find(block);
+	if (found == BLOCK) {
 		size_t bytes = bytes_of(block);
 		forget(block, bytes);
 		fetch_sub_relaxed(&huge_blocks, 1);
@@ -153,13 +159,14 @@ bool huge_free(void *block)
 		give_back(block, bytes);
 	}
 	lock_release(&huge_lock);
-	return ours;
+	return found != STRANGER;
 }
 
 size_t huge_usable_bytes(const void *block)
 {
 	lock_acquire(&huge_lock);
-	size_t bytes = is_block(block) ? bytes_of(block) : 0;
+	enum found found = find(block);
+	size_t bytes = found == BLOCK ? bytes_of(block) : found == STRANGER ? 0 : NEXT_MISUSED;
 	lock_release(&huge_lock);
 	return bytes;
 }
@@ -222,7 +229,7 @@ void *huge_resize(void *block, size_t bytes)
 		return NULL;
 	bytes = align_up(bytes ? bytes : 1, OS_PAGE_BYTES);
 	lock_acquire(&huge_lock);
-	if (is_block(block)) {
+	if (find(block) == BLOCK) {
 		size_t old_bytes = bytes_of(block);
 		int error = bytes == old_bytes ? 0 : resize_in_place(block, old_bytes, bytes);
 		if (error == 0)

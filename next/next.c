@@ -139,7 +139,8 @@ size_t next_usable_bytes(const void *block)
 	size_t number;
 	if (map_kind_of(block) != MAP_NEXT)
 		return huge_usable_bytes(block);
-	return page_of_live_block(block, &number)->block_bytes;
+	struct next_page *page = page_of_live_block(block, &number);
+	return likely(page != NULL) ? page->block_bytes : NEXT_MISUSED;
 }
 
 /* A span grows into free slices behind it, and gives back those it no longer needs. */
@@ -160,6 +161,8 @@ void *next_resize(void *block, size_t bytes)
 	if (map_kind_of(block) != MAP_NEXT)
 		return bytes > SPAN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
 	struct next_page *page = page_of_live_block(block, &number);
+	if (unlikely(!page))
+		return NULL;
 	if (page_owner(page) == OWNER_SPAN)
 		return span_resize(page, bytes) ? block : NULL;
 	/* A block that shrinks to half or less moves to where it fits; the smallest have nowhere to go. */

@@ -11,6 +11,7 @@
  */
 #include "next/heap.h"
 
+#include "next/misuse.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/queue.h"
@@ -150,16 +151,26 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 		store_seq_cst(&heap->slot[slot], EMPTY_PAGE);
 }
 
+/* [owner] The page, in the heap's queue and perhaps in its slot, is not used any more. */
+static COLD void give_up(struct next_heap *heap, struct next_page *page)
+{
+	if (page->in_slot)
+		heap_clear_slots(heap, load_relaxed(&page->bin));
+	queue_remove(heap, page);
+	misuse_quarantine(page);
+}
+
 void *heap_refill(struct next_heap *heap, unsigned bin)
 {
 	struct next_page *page = heap->queue[bin];
-	if (likely(page && page->in_slot && page_advance(page))) {
+	if (likely(page && page->in_slot && !misuse_suspects(page) && page_advance(page))) {
 		/* Most often nothing changes but where in its page malloc looks; or the page was swept. */
 		if (unlikely(load_relaxed(&heap->slot[slot_last(bin)]) != page))
 			install(heap, bin, page);
 		return page_pop(page);
 	}
-	page = find_page(heap, bin);
+	while ((page = find_page(heap, bin)) != NULL && misuse_suspects(page))
+		give_up(heap, page);
 	if (unlikely(!page))
 		return NULL;
 	CHECK_CHEAP(heap->queue[bin] == page && page_owner(page) == (uintptr_t)heap);

@@ -2,6 +2,7 @@
 /* next/segment.c - slices; see segment.h */
 #include "next/segment.h"
 
+#include "next/misuse.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
 
@@ -271,6 +272,10 @@ static void give_back(struct next_segment *segment, uint32_t first, uint32_t sli
 
 void segment_release(struct next_page *page)
 {
+	if (misuse_suspects(page)) {
+		misuse_quarantine(page);
+		return;
+	}
 	store_relaxed(&page->owner, OWNER_NONE);
 	give_back(segment_of(page), page->first_slice, load_relaxed(&page->slices));
 }

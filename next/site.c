@@ -4,6 +4,7 @@
 
 #include "next/heap.h"
 #include "next/next.h"
+#include "next/misuse.h"
 #include "next/page.h"
 #include "next/queue.h"
 #include "next/segment.h"
@@ -57,6 +58,8 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 
 static bool has_block(struct next_heap *heap, struct next_page *page)
 {
+	if (misuse_suspects(page))
+		return false;
 	if (page_advance(page))
 		return true;
 	return page_merge(page, heap) && page_advance(page);

@@ -2,9 +2,11 @@
 /* next/stats.c - what next holds, counted by walking it */
 #include "next/heap.h"
 #include "next/huge.h"
+#include "next/misuse.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/segment.h"
+#include "shim/base/os.h"
 
 static void add_page(struct next_page *page, void *argument)
 {
@@ -44,5 +46,31 @@ void next_read_stats(struct next_stats *stats)
 	stats->live_blocks += huge.blocks;
 	stats->live_bytes += huge.bytes;
 	stats->class_live_blocks[NEXT_CLASS_HUGE] += huge.blocks;
+	stats->quarantined_pages = misuse_quarantined();
 	stats->mapped_bytes = segments.segments * SEGMENT_BYTES + huge.bytes;
+}
+
+static void add_resident(struct next_page *page, void *argument)
+{
+	size_t *held_bytes = argument;
+	unsigned class = load_relaxed(&page->bin);
+	size_t bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
+
+	/* first_slice is the page's number in its segment, as it ever was. */
+	struct next_segment *segment = segment_of(page);
+	size_t first = (size_t)(page - segment->pages);
+	if (class < NEXT_CLASSES && first + (bytes >> SLICE_SHIFT) <= SEGMENT_SLICES)
+		held_bytes[class] +=
+			os_resident_bytes((char *)segment + (first << SLICE_SHIFT), bytes);
+}
+
+void next_read_held(size_t held_bytes[NEXT_CLASSES])
+{
+	struct huge_counts huge;
+
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		held_bytes[class] = 0;
+	segment_each_page(add_resident, held_bytes);
+	huge_read_counts(&huge);
+	held_bytes[NEXT_CLASS_HUGE] += huge.bytes;
 }

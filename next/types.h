@@ -74,6 +74,8 @@ struct next_heap;
  *                    go into remote[] like everybody's
  *   OWNER_SHARED     on a shared list (shared.h): whoever pops it becomes the owner; frees go into remote[]
  *   OWNER_SPAN       one block, free when freed, belongs to nobody
+ *   OWNER_QUARANTINE misuse was found in it: in no queue and no list, never used again; frees go into
+ *                    remote[] and stay there
  *   OWNER_NONE       no page
  */
 #define OWNER_NONE   ((uintptr_t)0)
@@ -82,6 +84,7 @@ struct next_heap;
 #define OWNER_FLAGS  (OWNER_REMOTE | OWNER_FULL)
 #define OWNER_SPAN   ((uintptr_t)8)
 #define OWNER_SHARED ((uintptr_t)16)
+#define OWNER_QUARANTINE ((uintptr_t)32)
 
 struct next_page {
 	/* --- the fast paths' line --- */
@@ -108,6 +111,7 @@ struct next_page {
 	bool in_slot;	       /* [owner] put in a slot (control may have swept it), or with a call site */
 	bool queued;	       /* [owner] in the heap's queue of its bin */
 	bool zero;	       /* [owner] blocks that were never handed out read as zero */
+	_Atomic bool suspect;  /* [any thread sets it, for good] misuse was found: to be quarantined */
 
 	CACHE_ALIGN _Atomic uint64_t bits[PAGE_WORDS];	 /* [owner writes; any thread reads] */
 	CACHE_ALIGN _Atomic uint64_t remote[PAGE_WORDS]; /* [any thread] */
@@ -135,6 +139,7 @@ struct next_heap {
 	void *companion;	     /* [owner] the layer above keeps its own per-thread pointer here */
 	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
 	uint32_t site_misses;	     /* [owner] */
+	_Atomic bool sample; /* [any thread sets it, the owner clears it] see next_ask_for_sample() */
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
 	CACHE_ALIGN _Atomic(struct next_page *) ready;

@@ -152,10 +152,20 @@ static int set_step(const struct arguments *arguments, char error[CLIENT_ERROR_B
 
 /* --- evidence ------------------------------------------------------------------------------------- */
 
+/* What came since the step began. A flip by somebody else begins the count anew. */
+static void count_since(struct latency *since, const struct latency *now,
+			const struct latency *begun)
+{
+	if (now->count >= begun->count)
+		latency_since(since, now, begun);
+	else
+		*since = *now;
+}
+
 static void fill_evidence(struct rollout_evidence *evidence)
 {
-	latency_since(&canary_since, &status.compared.canary, &canary_before);
-	latency_since(&old_since, &status.compared.old, &old_before);
+	count_since(&canary_since, &status.compared.canary, &canary_before);
+	count_since(&old_since, &status.compared.old, &old_before);
 	*evidence = (struct rollout_evidence){
 		.canary = &canary_since,
 		.old = &old_since,
