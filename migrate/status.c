@@ -158,7 +158,7 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		.old_pages = HAKMEM_UNKNOWN,
 		.old_page_bytes = HAKMEM_UNKNOWN,
 		.next_held_bytes = status->held_bytes[number],
-		.next_mallocs = HAKMEM_UNKNOWN,
+		.next_mallocs = status->next.class_mallocs[number],
 		.old_mallocs = HAKMEM_UNKNOWN,
 	};
 	if (legacy >= 0) {

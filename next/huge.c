@@ -22,6 +22,7 @@ struct huge {
 };
 
 static struct lock huge_lock = LOCK_INIT;
+static _Atomic uint64_t huge_mallocs;
 static _Atomic size_t huge_blocks, huge_bytes;
 static struct huge *unreturned; /* [huge_lock] mappings that munmap() refused so far */
 
@@ -98,6 +99,7 @@ void *huge_malloc(size_t bytes, size_t alignment)
 	}
 	set_bytes(block, bytes);
 	remember(block, bytes);
+	fetch_add_relaxed(&huge_mallocs, 1);
 	fetch_add_relaxed(&huge_blocks, 1);
 	fetch_add_relaxed(&huge_bytes, bytes);
 	return block;
@@ -245,8 +247,14 @@ void *huge_resize(void *block, size_t bytes)
 	return result;
 }
 
+void huge_count_span(void)
+{
+	fetch_add_relaxed(&huge_mallocs, 1);
+}
+
 void huge_read_counts(struct huge_counts *counts)
 {
 	counts->blocks = load_relaxed(&huge_blocks);
 	counts->bytes = load_relaxed(&huge_bytes);
+	counts->mallocs = load_relaxed(&huge_mallocs);
 }

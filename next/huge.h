@@ -28,7 +28,10 @@ MUST_USE void *huge_resize(void *block, size_t bytes);
 
 struct huge_counts {
 	size_t blocks, bytes;
+	uint64_t mallocs; /* since the start; spans, as huge_count_span() was told, among them */
 };
+/* A span was handed out; they are rare, and counted together with huge blocks. */
+void huge_count_span(void);
 void huge_read_counts(struct huge_counts *counts);
 
 #endif

@@ -44,6 +44,7 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 	if (!page)
 		return NULL;
 	page_make_span(page, next_class_of(bytes));
+	huge_count_span();
 	return page->start;
 }
 
@@ -96,7 +97,7 @@ void *next_calloc(size_t bytes)
 		/* A page that was cut from zeroed slices and got no block back yet gives zeroed blocks. */
 		struct next_page *page = page_of(block);
 		zero = page_owner(page) == (uintptr_t)next_heap_self && page->zero &&
-		       page->countdown == COUNTDOWN_ENDLESS;
+		       load_relaxed(&page->countdown) == COUNTDOWN_ENDLESS;
 	} else if (bytes <= SPAN_MAX_BYTES) {
 		block = span_malloc(bytes, SLICE_BYTES, &zero);
 	} else {

@@ -128,6 +128,8 @@ struct next_stats {
 	size_t segments, heaps;
 	size_t quarantined_pages;
 	size_t class_live_blocks[NEXT_CLASSES];
+	uint64_t class_mallocs[NEXT_CLASSES]; /* since the start */
+	uint64_t remote_frees; /* of those, what their pages' owners have seen */
 };
 
 /* Walks everything; exact when no other thread allocates, else a moment's estimate. */

@@ -96,7 +96,7 @@ struct next_page {
 	_Atomic uintptr_t owner;   /* [any thread] see above */
 	/* [owner] frees of the owner until next_free_countdown() is called: with the page in a slot an
 	 * endless number, in a queue the number of blocks that are not free */
-	uint32_t countdown;
+	_Atomic uint32_t countdown; /* statistics read it any time; see heap_count_mallocs() */
 	uint32_t block_count; /* [const while in use] */
 
 	/* --- the slow paths' line --- */
@@ -143,6 +143,9 @@ struct next_heap {
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
 	CACHE_ALIGN _Atomic(struct next_page *) ready;
+	/* What was counted of each class; see heap.h. [owner writes, modulo 2^64; any thread reads] */
+	_Atomic uint64_t mallocs[NEXT_BINS];
+	_Atomic uint64_t remote_frees;
 	/* [owner] pages with free blocks, a ring through queue_next; the one in the slot comes first */
 	CACHE_ALIGN struct next_page *queue[NEXT_BINS];
 };

@@ -125,7 +125,8 @@ static void draw_pools(const struct screen *screen, int y)
 	    output_count((double)now->next_live_blocks, t[1]),
 	    output_bytes(now->next_mapped_bytes, t[2]),
 	    output_bytes(now->next_resident_free_bytes, t[3]),
-	    output_bytes(now->next_purged_bytes, t[4]), t[7], "none", "?",
+	    output_bytes(now->next_purged_bytes, t[4]), t[7], "none",
+	    rate(screen, now->next_remote_frees, before->next_remote_frees, t[6]),
 	    newest_text(history->next, history->count, t[5]));
 	put(y + 2, 0, A_NORMAL, POOL_FORMAT, "legacy", output_bytes(now->legacy_live_bytes, t[0]),
 	    output_count((double)now->legacy_live_blocks, t[1]),
@@ -236,19 +237,14 @@ static void draw_selected(const struct screen *screen, int y)
 	const struct table_row *row = &screen->rows[screen->selected];
 	const struct hakmem_class *class = &screen->now->class[row->first];
 	char sizes[2 * OUTPUT_BYTES], why[SHOW_WHY_BYTES], next[LINE_BYTES], old[LINE_BYTES];
-	struct table_layout layout;
-	char state[TABLE_CELL_BYTES], cohort[TABLE_CELL_BYTES];
+	char share[SHARE_TEXT_BYTES];
 
-	table_lay_out(&layout, 0);
-	layout.width[COLUMN_STATE] = layout.width[COLUMN_COHORT] = 0;
-	table_cell(&layout, screen->now, row, COLUMN_STATE, state);
-	table_cell(&layout, screen->now, row, COLUMN_COHORT, cohort);
 	figures_text(&row->next, next);
 	figures_text(&row->old, old);
 	unsigned x = put(y, 0, A_BOLD, "%s", table_sizes(screen->now, row->first, row->last, sizes));
-	x = put(y, x, in_colour(table_colour(class)), "  %s", state);
-	put(y, x, A_NORMAL, "%s%s, by %s", cohort[0] == '-' ? "" : " ",
-	    cohort[0] == '-' ? "" : cohort, show_why(class, why));
+	x = put(y, x, in_colour(table_colour(class)), "  %s %s", table_state(class),
+		table_cohort(class, share));
+	put(y, x, A_NORMAL, "  %s", show_why(class, why));
 	put(y + 1, 0, A_NORMAL, "next: %s   %s: %s%s", next, show_owner(class->old_side), old,
 	    row->elsewhere_bytes ? ", with a larger class that legacy has for both" : "");
 }

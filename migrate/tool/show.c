@@ -106,7 +106,7 @@ static void show_pools(const struct page_status *status)
 	       output_bytes(status->next_mapped_bytes, mapped),
 	       output_bytes(status->next_resident_free_bytes, idle),
 	       output_bytes(status->next_purged_bytes, purged), status->next_segments, "no locks",
-	       "?");
+	       output_count((double)status->next_remote_frees, remote));
 	printf("%-7s  %10s  %7s  %10s  %10s  %10s  %8s  %10s  %12s\n", "legacy",
 	       output_bytes(status->legacy_live_bytes, live),
 	       output_count((double)status->legacy_live_blocks, blocks),

@@ -128,6 +128,8 @@ static struct json_object *json_of_next(const struct page_status *status)
 	add_number(object, "heaps", status->next_heaps);
 	add_number(object, "huge_blocks", status->next_huge_blocks);
 	add_number(object, "huge_bytes", status->next_huge_bytes);
+	add_number(object, "quarantined_pages", status->next_quarantined_pages);
+	add_number(object, "remote_frees", status->next_remote_frees);
 	return object;
 }
 

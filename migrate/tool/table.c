@@ -269,7 +269,7 @@ static const char *waste_text(const struct table_figures *figures, char out[OUTP
 	return out;
 }
 
-static const char *cohort_text(const struct hakmem_class *class, char out[SHARE_TEXT_BYTES])
+const char *table_cohort(const struct hakmem_class *class, char out[SHARE_TEXT_BYTES])
 {
 	struct share share = { .of = (enum share_of) class->share_of,
 			       .size = class->share,
@@ -280,7 +280,7 @@ static const char *cohort_text(const struct hakmem_class *class, char out[SHARE_
 	return out + 1; /* without the '@' */
 }
 
-static const char *state_text(const struct hakmem_class *class)
+const char *table_state(const struct hakmem_class *class)
 {
 	switch ((enum hakmem_state) class->state) {
 	case HAKMEM_STATE_CANARY:
@@ -340,10 +340,10 @@ void table_cell(const struct table_layout *layout, const struct page_status *sta
 		text = table_sizes(status, row->first, row->last, space);
 		break;
 	case COLUMN_STATE:
-		text = state_text(class);
+		text = table_state(class);
 		break;
 	case COLUMN_COHORT:
-		text = cohort_text(class, space);
+		text = table_cohort(class, space);
 		break;
 	case COLUMN_NEXT_LIVE:
 		text = live_text(row->next.bytes, space);
@@ -367,13 +367,11 @@ void table_cell(const struct table_layout *layout, const struct page_status *sta
 		text = old_text(row, column, space);
 		break;
 	case COLUMN_WHY:
-		text = show_why(class, space);
-		break;
+		/* As it comes: nothing stands behind it. */
+		(void)snprintf(out, TABLE_CELL_BYTES, "%s", show_why(class, space));
+		return;
 	}
 	int width = (int)layout->width[column];
-	if (column == COLUMN_WHY)
-		(void)snprintf(out, TABLE_CELL_BYTES, "%s", text);
-	else
-		(void)snprintf(out, TABLE_CELL_BYTES, columns[column].left ? "%-*.*s" : "%*.*s",
-			       width, width, text);
+	(void)snprintf(out, TABLE_CELL_BYTES, columns[column].left ? "%-*.*s" : "%*.*s", width, width,
+		       text);
 }

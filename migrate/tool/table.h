@@ -85,6 +85,10 @@ void table_heads(const struct table_layout *layout, char over[TABLE_LINE_BYTES],
 void table_cell(const struct table_layout *layout, const struct page_status *status,
 		const struct table_row *row, enum table_column column, char out[TABLE_CELL_BYTES]);
 
+/* "next", "latched"; "25%:thread/control", "all". */
+MUST_USE const char *table_state(const struct hakmem_class *class);
+MUST_USE const char *table_cohort(const struct hakmem_class *class, char out[SHARE_TEXT_BYTES]);
+
 /* What a row's state looks like. */
 enum output_colour table_colour(const struct hakmem_class *class);
 
