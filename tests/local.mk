@@ -215,7 +215,7 @@ tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
-slow_tests += tests/migrate_live_test.sh
+slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py
 check_PROGRAMS += tests/migrate_owner
 endif
 
@@ -240,6 +240,8 @@ EXTRA_DIST += \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_top_test.py \
+	tests/terminal.py \
 	tests/migrate_torture_test.sh
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']

@@ -10,6 +10,7 @@ import html
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import struct
@@ -27,7 +28,7 @@ BLANK = (" ", None, None, False, False)  # character, colour, background, bold, 
 class Screen:
     """What the bytes so far have put on the screen."""
 
-    SEQUENCE = re.compile(rb"\x1b(?:\[([?>!]?)([0-9;]*)([A-Za-z@`])|\(([0B])|([=>78cM])|\][^\x07]*\x07)")
+    SEQUENCE = re.compile(rb"\x1b(?:\[([?>!]?)([0-9;]*)([A-Za-z@`])|[()]([0B])|([=>78cM])|\][^\x07]*\x07)")
 
     def __init__(self, columns, lines):
         self.rest = b""
@@ -248,6 +249,35 @@ class Screen:
         return "".join(out) + "</pre>"
 
 
+def lead(slave, command, variables):
+    """As a shell does: leads the session, and ends as the program in its foreground ends. Without a leader outside its
+    group a program cannot be stopped."""
+    os.setsid()
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for fd in range(3):
+        os.dup2(slave, fd)
+    os.closerange(3, 64)
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    begin, go = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_DFL)
+        os.read(begin, 1)
+        os.execvpe(command[0], command, variables)
+    os.setpgid(pid, pid)
+    os.tcsetpgrp(0, pid)
+    os.write(go, b"g")
+    status = os.waitpid(pid, 0)[1]
+    os.tcsetpgrp(0, os.getpid())
+    if os.WIFSIGNALED(status):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
+        os.kill(os.getpid(), os.WTERMSIG(status))
+    os._exit(os.waitstatus_to_exitcode(status))
+
+
 class Terminal:
     """A program on a terminal of its own."""
 
@@ -263,13 +293,8 @@ class Terminal:
         self.set_size(columns, lines)
         self.pid = os.fork()
         if self.pid == 0:
-            os.setsid()
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-            for fd in range(3):
-                os.dup2(slave, fd)
-            os.closerange(3, 64)
             try:
-                os.execvpe(command[0], command, variables)
+                lead(slave, command, variables)
             finally:
                 os._exit(127)
 
@@ -314,7 +339,8 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def signal(self, number):
-        os.kill(self.pid, number)
+        """To the program, not to the one that leads its session."""
+        os.killpg(os.tcgetpgrp(self.master), number)
 
     def end(self):
         """Its wait status, once it has ended by itself."""

@@ -117,7 +117,7 @@ static void draw_pools(const struct screen *screen, int y)
 	const struct screen_history *history = screen->history;
 	char t[8][OUTPUT_BYTES];
 
-	put(y, 0, A_BOLD, POOL_FORMAT, "pool", "live", "blocks", "mapped", "free there", "purged",
+	put(y, 0, A_BOLD, POOL_FORMAT, "pool", "live", "blocks", "mapped", "kept free", "purged",
 	    "segments", "waits/s", "remote/s", "malloc/s");
 	(void)snprintf(t[7], OUTPUT_BYTES, "%" PRIu64, now->next_segments);
 	put(y + 1, 0, in_colour(OUTPUT_GREEN), POOL_FORMAT, "next",

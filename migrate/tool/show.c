@@ -98,7 +98,7 @@ static void show_pools(const struct page_status *status)
 		purged[OUTPUT_BYTES], waits[OUTPUT_BYTES], remote[OUTPUT_BYTES];
 
 	printf("\n%s%-7s  %10s  %7s  %10s  %10s  %10s  %8s  %10s  %12s%s\n",
-	       output_colour(OUTPUT_BOLD), "pool", "live", "blocks", "mapped", "free there",
+	       output_colour(OUTPUT_BOLD), "pool", "live", "blocks", "mapped", "kept free",
 	       "purged", "segments", "lock waits", "remote frees", output_colour(OUTPUT_PLAIN));
 	printf("%-7s  %10s  %7s  %10s  %10s  %10s  %8" PRIu64 "  %10s  %12s\n", "next",
 	       output_bytes(status->next_live_bytes, live),

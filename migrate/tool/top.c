@@ -236,7 +236,7 @@ static bool obey(int key, double *interval_s, unsigned room)
 		choose(LONG_MAX / 2);
 		break;
 	case 'a':
-		change_rows(screen.kind == TABLE_LIVE ? TABLE_ALL : TABLE_LIVE);
+		change_rows(screen.kind == TABLE_ALL ? TABLE_LIVE : TABLE_ALL);
 		break;
 	case 'g':
 		change_rows(screen.kind == TABLE_ALIKE ? TABLE_LIVE : TABLE_ALIKE);
