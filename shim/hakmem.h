@@ -243,7 +243,7 @@ struct hakmem_class {
 	char cause[40];				  /* of the latch, "" for none */
 	uint64_t flipped_ns; /* since its last flip, so what lives in the other pool is at least as old;
 				HAKMEM_UNKNOWN: never */
-	uint64_t old_pages, old_page_bytes; /* in which its old blocks lie, with those of old_class_bytes that are
+	uint64_t old_pinned_pages, old_pinned_bytes; /* in which its old blocks lie, with those of old_class_bytes that are
 					       cached by threads; HAKMEM_UNKNOWN: the system does not tell */
 	uint64_t next_held_bytes;	    /* that its pages have in memory, free blocks and all */
 	uint32_t guard_latency, guard_held; /* enum hakmem_guard, of the last look */
