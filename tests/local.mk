@@ -221,6 +221,29 @@ slow_tests += tests/migrate_live_test.sh
 check_PROGRAMS += tests/migrate_owner
 endif
 
+# The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
+if MIGRATION
+if !SANITIZER
+check_LTLIBRARIES += tests/faulty.la
+tests_faulty_la_SOURCES = tests/faulty.c
+tests_faulty_la_CFLAGS = $(libhakmem_la_CFLAGS)
+tests_faulty_la_LIBADD = $(libhakmem_la_OBJECTS)
+tests_faulty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere \
+	-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,--version-script=$(top_srcdir)/$(symbols) \
+	-Wl,--wrap=heap_refill -Wl,--wrap=segment_claim -Wl,--wrap=segment_claim_existing \
+	-Wl,--wrap=segment_release
+slow_tests += tests/migrate_programs_test.py
+endif
+endif
+EXTRA_DIST += tests/migrate_programs_test.py
+
+# make guarded [GUARDED_SECONDS=20]: the same for longer
+GUARDED_SECONDS = 20
+guarded: libhakmem.la hakmem$(EXEEXT) tests/faulty.la
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/migrate_programs_test.py -s $(GUARDED_SECONDS)
+
+.PHONY: guarded
+
 # make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
 if MIGRATION
 check_PROGRAMS += tests/torture

@@ -337,11 +337,15 @@ static void next_without_memory_goes_back(void **state)
 /* Samples as mallocs give them, of a class with two arms. */
 static void take_samples(unsigned count, uint64_t canary_ns, uint64_t old_ns)
 {
+	/* As by a thread of the control arm, which is the last of the cohorts. */
+	uint32_t cohort = next_heap_self->cohort;
+	next_heap_self->cohort = NEXT_COHORT_MAX;
 	for (unsigned i = 0; i < count; i++) {
 		unsigned slow = i % 20 ? 1 : 10;
 		shim_at_sample(class_of_test(), true, canary_ns * slow);
 		shim_at_sample(class_of_test(), false, old_ns * slow);
 	}
+	next_heap_self->cohort = cohort;
 }
 
 /* The guard looks four times a second. */
@@ -527,6 +531,125 @@ static void a_thread_looks_without_being_asked(void **state)
 	expect_latched("guard: rss");
 }
 
+/* --- rollouts of the program's own ---------------------------------------------------------------- */
+
+static struct hakmem_rollout_options quick_rollout(void)
+{
+	return (struct hakmem_rollout_options){
+		.classes = "4k",
+		.steps = "25%,50%,100%",
+		.hold_ns = 1000000,
+		.latency_ratio = 1000, /* whatever is measured is within it */
+		.held_ratio = -1,
+		.min_samples = 50,
+	};
+}
+
+static void start_rollout(const struct hakmem_rollout_options *options)
+{
+	char error[256] = "";
+	if (hakmem_rollout_start(options, sizeof(*options), error, sizeof(error)))
+		fail_msg("rollout: %s", error);
+}
+
+static struct hakmem_rollout_status until_it_ends(uint32_t step)
+{
+	struct hakmem_rollout_status status;
+	uint64_t end_ns = os_now_ns() + UINT64_C(30000000000);
+	do {
+		usleep(1000);
+		assert_int_equal(hakmem_rollout_read(&status, sizeof(status)), 0);
+		if (status.phase == HAKMEM_ROLLOUT_RUNNING && status.share && status.step >= step)
+			break;
+	} while (status.phase == HAKMEM_ROLLOUT_RUNNING && os_now_ns() < end_ns);
+	return status;
+}
+
+/* Real threads in both arms, real samples, the library's own thread: it goes all the way. */
+static void a_rollout_walks_its_steps(void **state)
+{
+	(void)state;
+	struct hakmem_rollout_options options = quick_rollout();
+	char text[256];
+	pthread_t threads[8];
+
+	set_plan("64=next");
+	store_relaxed(&working, true);
+	for (size_t i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, work, NULL);
+	start_rollout(&options);
+	struct hakmem_rollout_status status = until_it_ends(UINT32_MAX);
+	store_relaxed(&working, false);
+	for (size_t i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	if (status.phase != HAKMEM_ROLLOUT_DONE)
+		fail_msg("step %u: %s, %u and %u samples", status.step, status.why,
+			 (unsigned)status.canary_samples, (unsigned)status.old_samples);
+	assert_int_equal(status.step, 2);
+	assert_int_equal(state_now().route, SHIM_NEXT);
+	/* What the live plan said before is still said. */
+	hakmem_plan_get(HAKMEM_SOURCE_LIVE, text, sizeof(text));
+	assert_string_equal(text, "64=next,4k=next");
+}
+
+static void a_rollout_of_what_is_worse_goes_back(void **state)
+{
+	(void)state;
+	struct hakmem_rollout_options options = quick_rollout();
+	options.latency_ratio = 1.5;
+	hakmem_on_rollback(hear, &heard);
+	start_rollout(&options);
+	assert_int_equal(until_it_ends(0).phase, HAKMEM_ROLLOUT_RUNNING);
+	uint64_t end_ns = os_now_ns() + UINT64_C(20000000000);
+	while (state_now().route != SHIM_SHARE && os_now_ns() < end_ns)
+		usleep(1000);
+	take_samples(20000, 1000, 100);
+	struct hakmem_rollout_status status = until_it_ends(UINT32_MAX);
+	assert_int_equal(status.phase, HAKMEM_ROLLOUT_ROLLED_BACK);
+	assert_int_equal(status.step, 0);
+	assert_true(status.ratio_low > 1500);
+	assert_int_equal(heard, 1);
+	expect_latched("rollout: worse than before");
+}
+
+static void a_rollout_without_samples_stops_and_promotes_nothing(void **state)
+{
+	(void)state;
+	struct hakmem_rollout_options options = quick_rollout();
+	options.patience_ns = 10000000;
+	start_rollout(&options);
+	struct hakmem_rollout_status status = until_it_ends(UINT32_MAX);
+	assert_int_equal(status.phase, HAKMEM_ROLLOUT_STOPPED);
+	assert_int_equal(status.step, 0);
+	assert_int_equal(state_now().route, SHIM_SHARE);
+	options.roll_back_on_stop = 1;
+	start_rollout(&options);
+	assert_int_equal(until_it_ends(UINT32_MAX).phase, HAKMEM_ROLLOUT_ROLLED_BACK);
+	expect_latched("rollout: no verdict in time");
+}
+
+static void a_rollout_can_be_ended_by_hand_and_there_is_one_at_a_time(void **state)
+{
+	(void)state;
+	struct hakmem_rollout_options options = quick_rollout();
+	char error[256];
+	start_rollout(&options);
+	assert_int_equal(hakmem_rollout_start(&options, sizeof(options), error, sizeof(error)), EINVAL);
+	assert_string_equal(error, "there is a rollout already");
+	assert_int_equal(hakmem_rollout_stop(1), 0);
+	assert_int_equal(until_it_ends(UINT32_MAX).phase, HAKMEM_ROLLOUT_ROLLED_BACK);
+	expect_latched("rollout: stopped");
+	options.steps = "50%,25%";
+	assert_int_equal(hakmem_rollout_start(&options, sizeof(options), error, sizeof(error)), EINVAL);
+	options.steps = "50%";
+	options.classes = "nonsense";
+	assert_int_equal(hakmem_rollout_start(&options, sizeof(options), error, sizeof(error)), EINVAL);
+	/* Latched before it began: it ends at once. */
+	options.classes = "4k";
+	start_rollout(&options);
+	assert_int_equal(until_it_ends(UINT32_MAX).phase, HAKMEM_ROLLOUT_ROLLED_BACK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,6 +668,12 @@ int main(void)
 		cmocka_unit_test_setup(next_that_holds_too_much_goes_back, start_clean),
 		cmocka_unit_test_setup(the_resident_set_has_a_ceiling, start_clean),
 		cmocka_unit_test_setup(a_thread_looks_without_being_asked, start_clean),
+		cmocka_unit_test_setup(a_rollout_walks_its_steps, start_clean),
+		cmocka_unit_test_setup(a_rollout_of_what_is_worse_goes_back, start_clean),
+		cmocka_unit_test_setup(a_rollout_without_samples_stops_and_promotes_nothing,
+				       start_clean),
+		cmocka_unit_test_setup(a_rollout_can_be_ended_by_hand_and_there_is_one_at_a_time,
+				       start_clean),
 	};
 
 	return cmocka_run_group_tests(tests, start_clean, NULL);
