@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 
-BUILD = os.environ.get('top_builddir', '.')
+BUILD = os.path.abspath(os.environ.get('top_builddir', '.'))
 HAKMEM = os.path.join(BUILD, 'hakmem')
 FAULTY = os.path.join(BUILD, 'tests', '.libs', 'faulty.so')
 PATIENCE_S = 60
@@ -242,6 +242,18 @@ def start(program, work, fault, guard):
     return process, trigger
 
 
+def wait_for_page(process):
+    """Its page is made by a thread of its own, and a wrapper that starts it has another one."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return command('status', str(process.pid), '--json')
+        except Failure:
+            if time.monotonic() > deadline or process.poll() is not None:
+                raise
+            time.sleep(0.02)
+
+
 def log_of(work):
     with open(os.path.join(work, 'log'), errors='replace') as file:
         return file.read()
@@ -268,6 +280,7 @@ def show(kind, fault, guard, seconds):
         try:
             client.start()
             client.goes_on(20)
+            wait_for_page(process)
             program.load()
             migrate(process.pid, client, seconds)
             before = client.count
@@ -315,6 +328,7 @@ def show_unguarded(kind):
         try:
             client.start()
             client.goes_on(20)
+            wait_for_page(process)
             migrate(process.pid, client, 0)
             open(trigger, 'w').close()
             code = process.wait(timeout=PATIENCE_S)

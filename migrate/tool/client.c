@@ -111,7 +111,8 @@ bool client_look_up(pid_t pid, struct client_process *process)
 	return true;
 }
 
-/* XDG_RUNTIME_DIR as the process was started with. "" if it cannot be told. */
+/* XDG_RUNTIME_DIR as the process was started with. A program that writes its title over its environment (redis-server,
+ * postgres) does not tell: then our own, "" if there is none. What is found there is checked like everything else. */
 static void runtime_directory_of(pid_t pid, char out[PLACE_BYTES])
 {
 	static const char name[] = "XDG_RUNTIME_DIR=";
@@ -124,6 +125,9 @@ static void runtime_directory_of(pid_t pid, char out[PLACE_BYTES])
 		if (strncmp(text + at, name, sizeof(name) - 1) == 0 && strlen(value) < PLACE_BYTES)
 			memcpy(out, value, strlen(value) + 1);
 	}
+	const char *own = out[0] ? NULL : getenv("XDG_RUNTIME_DIR");
+	if (own && strlen(own) < PLACE_BYTES)
+		memcpy(out, own, strlen(own) + 1);
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
