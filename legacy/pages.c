@@ -5,6 +5,7 @@
 #include "legacy/table.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 /* Payload, stride and run are written out; the assertions below hold them together. */
 #define CLASS(payload_kib, pages)                                                                  \
@@ -136,6 +137,7 @@ static bool purge_locked(struct legacy_chunk *chunk, unsigned first, unsigned co
 	if (os_purge(chunk->base + first * PAGE_BYTES, bytes) != 0)
 		return false;
 	counter_add(&pool.purged_bytes, bytes);
+	PROBE2(page_purged, chunk->base + first * PAGE_BYTES, bytes);
 	return true;
 }
 

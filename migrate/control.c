@@ -41,6 +41,7 @@
 #define STACK_BYTES  (HAKMEM_SANITIZER ? 1 * MIB : 128 * KIB)
 #define CHILD_AGE_NS 100000000u
 #define POLL_MS	     50	 /* where the page cannot be watched */
+#define GUARD_MS     500
 #define PAUSE_MS     100 /* before a page that was removed is made again */
 
 /* What a waiting thread does. */
@@ -163,7 +164,11 @@ static int patience_ms(const struct waiter *waiter)
 	int file_ms = waiter->what & WAIT_FOR_FILE ? file_patience_ms() : -1;
 	int page_ms = waiter->what & WAIT_FOR_PAGE && waiter->page_wd < 0 ? POLL_MS : -1;
 
-	return sooner(sooner(file_ms, page_ms), sooner(guard_patience_ms(), drain_patience_ms()));
+	/* Whoever arms a guard later, or starts a rollout, cannot wake it. */
+	int own_ms = waiter->what & WAIT_ON_GUARD ? GUARD_MS : -1;
+
+	return sooner(sooner(sooner(file_ms, page_ms), own_ms),
+		      sooner(guard_patience_ms(), drain_patience_ms()));
 }
 
 static void take_events(struct waiter *waiter)
@@ -288,8 +293,12 @@ static void start_wanted(void)
 void control_read_settings(void)
 {
 	const char *wanted = shim_setting("HAKMEM_CONTROL"),
-		   *plan = shim_setting("HAKMEM_PLAN_FILE");
+		   *plan = shim_setting("HAKMEM_PLAN_FILE"), *log = shim_setting("HAKMEM_LOG");
 
+	if (log && strcmp(log, "syslog") == 0)
+		report_to_syslog(true);
+	else if (log && *log && strcmp(log, "stderr") != 0)
+		report_text("HAKMEM_LOG: stderr or syslog; lines go to stderr");
 	attend_set_runtime_directory(shim_setting("XDG_RUNTIME_DIR"));
 	if (wanted && strcmp(wanted, "1") == 0)
 		settings_ask_for_page = true;

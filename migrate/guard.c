@@ -11,12 +11,13 @@
 #include "legacy/legacy.h"
 #include "migrate/arms.h"
 #include "migrate/held.h"
-#include "migrate/probes.h"
 #include "migrate/report.h"
 #include "migrate/rollback.h"
+#include "migrate/rollout_run.h"
 #include "next/next.h"
 #include "shim/base/atomic.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 #include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/route.h"
@@ -30,6 +31,7 @@
 #define RSS_EVERY_NS	(100 * MS)
 #define LATENCY_EVERY_NS (250 * MS)
 #define HELD_EVERY_NS	(1000 * MS)
+#define ROLLOUT_EVERY_NS (100 * MS)
 #define WANTED_NS	(10000 * MS)
 #define MISUSE_LINES	16 /* more are counted, not printed */
 
@@ -46,7 +48,7 @@ static _Atomic uint64_t samples_wanted_until_ns;
 
 /* [ticking] */
 static _Atomic bool ticking;
-static uint64_t rss_due_ns, latency_due_ns, held_due_ns;
+static uint64_t rss_due_ns, latency_due_ns, held_due_ns, rollout_due_ns;
 static struct latency canary_sum, old_sum, canary, old;
 static size_t held_bytes[NEXT_CLASSES];
 static struct next_stats next_stats;
@@ -279,7 +281,7 @@ static void look_at_rss(const struct guard_setting *now)
 
 static bool samples_wanted(void)
 {
-	return (load_relaxed(&latency_armed) ||
+	return (load_relaxed(&latency_armed) || rollout_run_is_going() ||
 		os_now_ns() < load_relaxed(&samples_wanted_until_ns)) &&
 	       arms_any();
 }
@@ -291,14 +293,14 @@ void guard_want_samples(void)
 
 bool guard_wants_thread(void)
 {
-	return load_relaxed(&timed_armed);
+	return load_relaxed(&timed_armed) || rollout_run_is_going();
 }
 
 int guard_patience_ms(void)
 {
 	if (samples_wanted())
 		return ARMS_INTERVAL_MS;
-	return load_relaxed(&timed_armed) ? (int)(RSS_EVERY_NS / MS) : -1;
+	return guard_wants_thread() ? (int)(RSS_EVERY_NS / MS) : -1;
 }
 
 static bool is_due(uint64_t *due_ns, uint64_t now_ns, uint64_t every_ns)
@@ -333,8 +335,11 @@ void guard_tick(void)
 		return;
 	if (samples_wanted())
 		arms_sample();
+	uint64_t now_ns = os_now_ns();
 	if (load_relaxed(&timed_armed))
-		look(os_now_ns());
+		look(now_ns);
+	if (rollout_run_is_going() && is_due(&rollout_due_ns, now_ns, ROLLOUT_EVERY_NS))
+		rollout_run_tick(now_ns);
 	/* release: see above */
 	store_release(&ticking, false);
 }

@@ -33,7 +33,7 @@ MUST_USE const char *guard_set(const char *text);
 /* The text as it was set, and a NUL. */
 void guard_text(char out[GUARD_TEXT_MAX + 1]);
 
-/* True if something is armed that has to be looked at now and then. */
+/* True if something is armed, or a rollout going on, that has to be looked at now and then. */
 MUST_USE bool guard_wants_thread(void);
 
 /* [any waiting thread] When to come again, in ms, -1: never; and the looking. */

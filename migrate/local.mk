@@ -31,13 +31,14 @@ libhakmem_la_SOURCES += \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
-	migrate/probes.h \
 	migrate/report.c \
 	migrate/report.h \
 	migrate/rollback.c \
 	migrate/rollback.h \
 	migrate/rollout.c \
 	migrate/rollout.h \
+	migrate/rollout_run.c \
+	migrate/rollout_run.h \
 	migrate/sequence.c \
 	migrate/sequence.h \
 	migrate/share.c \

@@ -11,13 +11,17 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define LINE_BYTES  512
 #define PATIENCE_MS 20
 #define THREADS	    3
 
+static _Atomic bool to_syslog; /* [any thread] */
 static _Atomic uintptr_t apart[THREADS]; /* [any thread] thread tokens; 0: none */
 
 void report_from_apart(void)
@@ -74,12 +78,39 @@ static void write_apart(const char *line, size_t length)
 	close(fd);
 }
 
+void report_to_syslog(bool wanted)
+{
+	store_relaxed(&to_syslog, wanted);
+}
+
+/* The protocol of /dev/log (RFC 3164), by hand: syslog(3) allocates. Never waits. */
+static bool write_syslog(const char *text)
+{
+	struct sockaddr_un log = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	char line[LINE_BYTES + 64];
+	bool done;
+
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	int length = snprintf(line, sizeof(line), "<%d>hakmem[%d]: %s", LOG_DAEMON | LOG_WARNING,
+			      (int)getpid(), text);
+	done = length > 0 && sendto(fd, line, strlen(line), MSG_NOSIGNAL,
+				    (const struct sockaddr *)(const void *)&log, sizeof(log)) > 0;
+	close(fd);
+	return done;
+}
+
 void report_text(const char *text)
 {
 	static const char prefix[] = "hakmem: ";
 	char line[LINE_BYTES];
 	int saved_errno = errno;
 
+	if (load_relaxed(&to_syslog) && write_syslog(text)) {
+		errno = saved_errno;
+		return;
+	}
 	if (!is_apart()) {
 		report_line(text, NULL);
 		return;

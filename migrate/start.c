@@ -44,8 +44,8 @@ void shim_at_start(void)
 
 	if (text)
 		take_environment(text);
-	guard_read_environment();
 	control_read_settings();
+	guard_read_environment();
 	if (file_path()[0])
 		file_load();
 }

@@ -8,8 +8,8 @@
 
 #include "migrate/arms.h"
 #include "migrate/identity.h"
-#include "migrate/probes.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 #include "shim/system.h"
 
 #include <string.h>

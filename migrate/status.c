@@ -155,8 +155,8 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		.old_live_bytes = HAKMEM_UNKNOWN,
 		.flipped_ns = class->flipped_at_ns ? status->time_ns - class->flipped_at_ns
 						   : HAKMEM_UNKNOWN,
-		.old_pages = HAKMEM_UNKNOWN,
-		.old_page_bytes = HAKMEM_UNKNOWN,
+		.old_pinned_pages = HAKMEM_UNKNOWN,
+		.old_pinned_bytes = HAKMEM_UNKNOWN,
 		.next_held_bytes = status->held_bytes[number],
 		.next_mallocs = status->next.class_mallocs[number],
 		.old_mallocs = HAKMEM_UNKNOWN,
@@ -165,8 +165,8 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		out->old_class_bytes = (uint32_t)legacy_class_bytes((unsigned)legacy);
 		out->old_live_blocks = status->legacy.class_live_blocks[legacy];
 		out->old_live_bytes = status->legacy.class_live_bytes[legacy];
-		out->old_pages = status->legacy.class_pages[legacy];
-		out->old_page_bytes = out->old_pages * LEGACY_PAGE_BYTES;
+		out->old_pinned_pages = status->legacy.class_pages[legacy];
+		out->old_pinned_bytes = out->old_pinned_pages * LEGACY_PAGE_BYTES;
 		out->old_mallocs = status->legacy.class_mallocs[legacy];
 	}
 	if (class->latch_cause)

@@ -13,6 +13,7 @@
 #include "shim/base/lock.h"
 #include "shim/base/map.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 #include <errno.h>
 
@@ -76,6 +77,7 @@ static void give_back(void *block, size_t bytes)
 			(void)refused; /* then it stays as it is */
 			return;
 		}
+		PROBE2(segment_unmapped, (char *)first + OS_PAGE_BYTES, bytes);
 		unreturned = after;
 	}
 }
@@ -102,6 +104,7 @@ void *huge_malloc(size_t bytes, size_t alignment)
 	fetch_add_relaxed(&huge_mallocs, 1);
 	fetch_add_relaxed(&huge_blocks, 1);
 	fetch_add_relaxed(&huge_bytes, bytes);
+	PROBE2(segment_mapped, block, bytes);
 	return block;
 }
 

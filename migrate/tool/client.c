@@ -130,7 +130,8 @@ void client_read_usage(const struct client_process *process, struct client_usage
 	}
 }
 
-/* XDG_RUNTIME_DIR as the process was started with. "" if it cannot be told. */
+/* XDG_RUNTIME_DIR as the process was started with. A program that writes its title over its environment (redis-server,
+ * postgres) does not tell: then our own, "" if there is none. What is found there is checked like everything else. */
 static void runtime_directory_of(pid_t pid, char out[PLACE_BYTES])
 {
 	static const char name[] = "XDG_RUNTIME_DIR=";
@@ -143,6 +144,9 @@ static void runtime_directory_of(pid_t pid, char out[PLACE_BYTES])
 		if (strncmp(text + at, name, sizeof(name) - 1) == 0 && strlen(value) < PLACE_BYTES)
 			memcpy(out, value, strlen(value) + 1);
 	}
+	const char *own = out[0] ? NULL : getenv("XDG_RUNTIME_DIR");
+	if (own && strlen(own) < PLACE_BYTES)
+		memcpy(out, own, strlen(own) + 1);
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -235,27 +239,10 @@ static int find_below(int root, const struct client_process *process, const char
 	return fd;
 }
 
-/* Under both roots: for some the first may not be entered, or the kernel is too old; the caller's own root is the same
- * one for most. */
-static int find_page(const struct client_process *process, const char *xdg,
-		     struct page_header *header, const char **why)
-{
-	char path[32];
-	int fd = -1;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)process->pid);
-	int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root >= 0) {
-		fd = find_below(root, process, xdg, header, why);
-		close(root);
-	}
-	return fd >= 0 ? fd : find_below(-1, process, xdg, header, why);
-}
-
 bool client_open(struct client *client, pid_t pid, char error[CLIENT_ERROR_BYTES])
 {
-	const char *why = NULL, *ours = getenv("XDG_RUNTIME_DIR");
-	char xdg[PLACE_BYTES];
+	const char *why = NULL;
+	char xdg[PLACE_BYTES], path[32];
 
 	client->fd = -1;
 	client->patience_ms = CLIENT_PATIENCE_MS;
@@ -264,10 +251,15 @@ bool client_open(struct client *client, pid_t pid, char error[CLIENT_ERROR_BYTES
 		return false;
 	}
 	runtime_directory_of(pid, xdg);
-	client->fd = find_page(&client->process, xdg, &client->header, &why);
-	/* A program that writes its title over its environment (redis) does not tell any more where that was. */
-	if (client->fd < 0 && ours && strcmp(ours, xdg) != 0)
-		client->fd = find_page(&client->process, ours, &client->header, &why);
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root >= 0) {
+		client->fd = find_below(root, &client->process, xdg, &client->header, &why);
+		close(root);
+	}
+	/* Not allowed to enter, or too old a kernel: the caller's own root is the same one for most. */
+	if (client->fd < 0)
+		client->fd = find_below(-1, &client->process, xdg, &client->header, &why);
 	if (client->fd >= 0)
 		return true;
 	if (why)

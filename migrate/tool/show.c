@@ -209,8 +209,8 @@ static void add_stranded(struct stranded *stranded, const struct page_status *st
 		return;
 	stranded->blocks += class->old_live_blocks;
 	stranded->bytes += class->old_live_bytes;
-	if (class->old_page_bytes != HAKMEM_UNKNOWN)
-		stranded->pinned_bytes += class->old_page_bytes;
+	if (class->old_pinned_bytes != HAKMEM_UNKNOWN)
+		stranded->pinned_bytes += class->old_pinned_bytes;
 	stranded->up_to |= old != class->max_bytes;
 }
 

@@ -92,7 +92,7 @@ static struct json_object *json_of_class(const struct hakmem_class *class)
 	add_number(object, "next_mallocs", class->next_mallocs);
 	add_number(object, "old_mallocs", class->old_mallocs);
 	add_number(object, "next_held_bytes", class->next_held_bytes);
-	add_number(object, "old_page_bytes", class->old_page_bytes);
+	add_number(object, "old_pinned_bytes", class->old_pinned_bytes);
 	return object;
 }
 

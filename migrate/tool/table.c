@@ -70,7 +70,7 @@ static void add_class(struct table_row *row, const struct page_status *now,
 		row->old = (struct table_figures){ .blocks = 0 };
 	row->old.blocks += class->old_live_blocks;
 	row->old.bytes += class->old_live_bytes;
-	add_bytes(&row->old.held_bytes, class->old_page_bytes);
+	add_bytes(&row->old.held_bytes, class->old_pinned_bytes);
 	add_rate(&row->old.mallocs_per_s, table_rate(now, before, class->old_mallocs,
 						     earlier ? earlier->old_mallocs : 0));
 }
