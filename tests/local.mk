@@ -217,8 +217,8 @@ tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
-slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py
-check_PROGRAMS += tests/migrate_owner
+slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
+check_PROGRAMS += tests/migrate_load tests/migrate_owner
 endif
 
 # The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
@@ -266,6 +266,7 @@ EXTRA_DIST += \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
 	tests/migrate_top_test.py \
+	tests/migrate_walk_test.py \
 	tests/terminal.py \
 	tests/migrate_torture_test.sh
 

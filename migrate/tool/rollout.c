@@ -31,6 +31,7 @@
 #include <time.h>
 
 #define PATIENCE_HOLDS 10
+#define PATIENCE_MS    2000 /* with one question: ^C is not to wait much longer */
 #define LONGEST_HOLD_S (30 * 86400.0)
 
 enum option_key {
@@ -520,6 +521,7 @@ static int begin(const char *name, const struct arguments *arguments)
 		tool_error(name, "%s", error);
 		return code;
 	}
+	client.patience_ms = PATIENCE_MS;
 	const char *problem = obstacle(arguments);
 	if (problem) {
 		tool_error(name, "%s (%d): %s", client.header.program, (int)client.process.pid,
