@@ -102,6 +102,23 @@ class Walk:
         return self.process.returncode, json.loads(output)
 
 
+def what_a_plan_would_strand():
+    with Target() as target:
+        comes(lambda: sum(row["old_live_blocks"] for row in target.mid()) > 0, "blocks in legacy")
+        done = run("route", target.pid, "--dry-run", "mid=next")
+        assert re.search(r"(?m)^1025 to 32k +legacy -> next; stays behind in legacy: "
+                         r"[0-9.]+ MiB in [0-9]+ blocks, which pin [0-9.]+ MiB$", done.stdout), done
+        # 3k shares legacy's class of 4 KiB with larger ones.
+        done = run("route", target.pid, "--dry-run", "3k=next@25%:thread")
+        assert re.search(r"(?m)^2817 to 3k +legacy -> next for a share; stays behind in legacy: up to ", done.stdout), done
+        assert all(row["state"] == "old" for row in target.mid()), "a dry run changes nothing"
+        # And once it is done, the status says the same: some of them live for ever.
+        assert run("route", target.pid, "mid=next").returncode == 0
+        shown = run("status", target.pid, "-i", "0").stdout
+        assert re.search(r"(?m)^draining +[0-9.]+ (MiB|KiB|B) in \d+ blocks left in legacy, in \d+ pages of", shown), shown
+        assert re.search(r"(?m)^ +at least \d+ s old", shown), shown
+
+
 def promoted():
     with Target(plan="tiny=next") as target:
         assert run("route", target.pid, "large=next, 4k=old").returncode == 0
@@ -280,7 +297,7 @@ def main():
         print("skipped: built for a sanitizer: there is no malloc to preload")
         return 77
     failures = 0
-    for test in (promoted, the_report_for_people, rolled_back_by_what_is_compared, rolled_back_by_somebody_else,
+    for test in (what_a_plan_would_strand, promoted, the_report_for_people, rolled_back_by_what_is_compared, rolled_back_by_somebody_else,
                  held_without_enough_to_go_by, interrupted, the_process_ends_meanwhile, overruled_by_another_plan,
                  a_process_that_does_not_answer_is_not_promoted, the_kill_switch_ends_it, wrong_command_lines):
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:

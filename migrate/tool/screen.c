@@ -3,7 +3,7 @@
  *
  *     redis-server (4711)  up 2 h 13 min, 45.1 MiB resident, 5 threads, hakmem 0.1.0
  *     live plan  mid=next@25%:thread/control
- *
+ *     guards, and what flips left behind
  *     pool  live  ...  malloc/s  history     next and legacy, two lines
  *
  *     sizes  state  ...                      a line for every row of classes; the selected one is reversed
@@ -164,6 +164,28 @@ static void draw_head(const struct screen *screen)
 		x = put(1, x, A_NORMAL, "no plan: everything is old  ");
 }
 
+/* Guards that are armed, and what flips left behind. */
+static void draw_notes(const struct screen *screen, int y)
+{
+	const struct page_status *now = screen->now;
+	struct show_stranded stranded;
+	char bytes[OUTPUT_BYTES];
+	unsigned x = 0;
+
+	show_stranded(now, &stranded);
+	if (now->guard_trips > 0)
+		x = put(y, x, in_colour(OUTPUT_RED) | A_BOLD, "guards rolled back %" PRIu64 " time%s  ",
+			now->guard_trips, now->guard_trips == 1 ? "" : "s");
+	if (now->guard[0])
+		x = put(y, x, A_NORMAL, "guards %s  ", now->guard);
+	if (stranded.old_blocks > 0)
+		x = put(y, x, in_colour(OUTPUT_YELLOW), "left in legacy %s in %" PRIu64 "  ",
+			output_bytes(stranded.old_bytes, bytes), stranded.old_blocks);
+	if (stranded.next_blocks > 0)
+		put(y, x, in_colour(OUTPUT_YELLOW), "left in next %s in %" PRIu64,
+		    output_bytes(stranded.next_bytes, bytes), stranded.next_blocks);
+}
+
 /* --- the rows ------------------------------------------------------------------------------------- */
 
 static void draw_row(const struct screen *screen, const struct table_layout *layout, int y,
@@ -244,7 +266,11 @@ static void draw_selected(const struct screen *screen, int y)
 	unsigned x = put(y, 0, A_BOLD, "%s", table_sizes(screen->now, row->first, row->last, sizes));
 	x = put(y, x, in_colour(table_colour(class)), "  %s %s", table_state(class),
 		table_cohort(class, share));
-	put(y, x, A_NORMAL, "  %s", show_why(class, why));
+	x = put(y, x, A_NORMAL, "  %s", show_why(class, why));
+	if (row->first == row->last && class->canary_samples > 0 && class->old_samples > 0)
+		put(y, x, A_NORMAL, "  p99 %" PRIu64 " ns of %" PRIu64 ", old %" PRIu64 " ns of %" PRIu64,
+		    class->canary_p99_ns, class->canary_samples, class->old_p99_ns,
+		    class->old_samples);
 	put(y + 1, 0, A_NORMAL, "next: %s   %s: %s%s", next, show_owner(class->old_side), old,
 	    row->elsewhere_bytes ? ", with a larger class that legacy has for both" : "");
 }
@@ -278,6 +304,8 @@ unsigned screen_draw(struct screen *screen)
 
 	(void)erase();
 	draw_head(screen);
+	if (tall)
+		draw_notes(screen, 2);
 	if (rows_at > 1)
 		draw_pools(screen, tall ? 3 : 2);
 	if (screen->help)
