@@ -2,6 +2,7 @@
 /* next/segment.c - slices; see segment.h */
 #include "next/segment.h"
 
+#include "next/huge.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
 
@@ -352,8 +353,10 @@ static size_t purge(uint32_t min_age, int64_t keep)
 void segment_purge_some(void)
 {
 	int64_t reserve = load_relaxed(&reserve_slices);
-	if (reserve <= 0)
+	if (reserve <= 0) {
+		huge_purge_old();
 		return;
+	}
 	int64_t room = load_relaxed(&high_water) - load_relaxed(&used_slices);
 	bool too_much = reserve > RESERVE_SLACK + (room > 0 ? room : 0);
 	uint32_t now = clock_ticks();
@@ -368,6 +371,8 @@ void segment_purge_some(void)
 	if (too_much)
 		purge(0, room > 0 ? room : 0);
 	lock_release(&purge_lock);
+	if (old)
+		huge_purge_old();
 }
 
 size_t segment_purge_all(void)
