@@ -7,6 +7,7 @@
  */
 #include "next/huge.h"
 
+#include "next/types.h"
 #include "shim/base/atomic.h"
 #include "shim/base/check.h"
 #include "shim/base/lock.h"
@@ -21,6 +22,7 @@ struct huge {
 	size_t mapped_bytes; /* [huge_lock] behind the header: those of the block, and what is kept */
 	struct huge *newer, *older; /* [huge_lock] in the list of mappings that keep something */
 	uint32_t since;		    /* [huge_lock] the tick from which on it does */
+	bool listed;		    /* [huge_lock] in that list: not if munmap() refused to take its rest */
 	struct huge *next_unreturned; /* [huge_lock] */
 };
 
@@ -31,9 +33,7 @@ struct huge {
  * fault. The policy is that of slices (segment.c): live and kept bytes together stay below the most that
  * was live at once, and what nobody wanted for half a second goes back.
  */
-#define TICK_SHIFT 24 /* of nanoseconds: 16.8 ms */
-#define KEEP_TICKS 30
-#define LOOK_AT	   64 /* kept mappings at most, when one is looked for */
+#define LOOK_AT 64 /* kept mappings at most, when one is looked for */
 
 static struct lock huge_lock = LOCK_INIT;
 static _Atomic size_t huge_blocks, huge_bytes; /* live */
@@ -111,8 +111,9 @@ static void keep_rest(struct huge *huge)
 {
 	if (rest_of(huge) == 0)
 		return;
+	huge->listed = true;
 	store_relaxed(&kept_bytes, load_relaxed(&kept_bytes) + rest_of(huge));
-	huge->since = (uint32_t)(os_now_ns() >> TICK_SHIFT);
+	huge->since = os_ticks();
 	huge->newer = NULL;
 	huge->older = newest;
 	*(newest ? &newest->newer : &oldest) = huge;
@@ -122,8 +123,9 @@ static void keep_rest(struct huge *huge)
 /* [lock: huge_lock] */
 static void take_rest(struct huge *huge)
 {
-	if (rest_of(huge) == 0)
+	if (!huge->listed)
 		return;
+	huge->listed = false;
 	store_relaxed(&kept_bytes, load_relaxed(&kept_bytes) - rest_of(huge));
 	*(huge->newer ? &huge->newer->older : &newest) = huge->older;
 	*(huge->older ? &huge->older->newer : &oldest) = huge->newer;
@@ -171,11 +173,11 @@ static void count_live(size_t more, size_t less)
 /* [lock: huge_lock] What is too old or too much goes back, the oldest first. */
 static void purge_kept(void)
 {
-	uint32_t now = oldest ? (uint32_t)(os_now_ns() >> TICK_SHIFT) : 0;
+	uint32_t now = oldest ? os_ticks() : 0;
 	size_t live = load_relaxed(&huge_bytes);
-	while (oldest && (now - oldest->since >= KEEP_TICKS ||
+	while (oldest && (now - oldest->since >= NEXT_RESERVE_TICKS ||
 			  load_relaxed(&kept_bytes) > high_water - live)) {
-		if (now - oldest->since >= KEEP_TICKS)
+		if (now - oldest->since >= NEXT_RESERVE_TICKS)
 			high_water = live + load_relaxed(&kept_bytes) - rest_of(oldest);
 		give_rest_back(oldest);
 	}
@@ -404,8 +406,8 @@ void huge_purge_old(void)
 	/* relaxed: hints; what was kept this moment is not old, and one thread is enough */
 	if (load_relaxed(&kept_bytes) == 0)
 		return;
-	uint32_t now = (uint32_t)(os_now_ns() >> TICK_SHIFT);
-	if (now - load_relaxed(&last_look) < KEEP_TICKS / 4)
+	uint32_t now = os_ticks();
+	if (now - load_relaxed(&last_look) < NEXT_RESERVE_TICKS / 4)
 		return;
 	store_relaxed(&last_look, now);
 	lock_acquire(&huge_lock);
