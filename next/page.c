@@ -21,6 +21,8 @@ size_t page_slices(unsigned bin)
 	if (slices <= PAGE_SLICES_MAX)
 		return slices;
 	size_t blocks = USABLE_SLICES * SLICE_BYTES / bytes;
+	if (blocks > 64)
+		blocks = 64; /* one word of bits, as heap_purge_idle() wants it */
 	return align_up(blocks * bytes, SLICE_BYTES) >> SLICE_SHIFT;
 }
 

@@ -146,16 +146,15 @@ static void purge_blocks(const struct next_page *page, uint64_t blocks)
 	}
 }
 
-/* A block that was free at two looks in a row may have been in use between, so a page in which as many blocks
- * were freed as it has is left alone. */
+/* A block that was free at two looks in a row may have been in use between; then giving it back was one fault
+ * too many. Without a free since the last look there is nothing new. */
 static void look_at_idle(struct next_page *page)
 {
 	uint64_t free = load_relaxed(&page->bits[0]), rested = page->idle & free;
 	uint32_t frees = page->idle_countdown - page->countdown;
 	if (frees == 0 && page->idle_purged && free == rested)
 		return;
-	if (frees < page->block_count)
-		purge_blocks(page, rested);
+	purge_blocks(page, rested);
 	page->idle_purged = frees == 0;
 	page->idle_countdown = page->countdown;
 	page->idle = free;
