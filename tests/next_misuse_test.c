@@ -17,10 +17,10 @@
 
 /* A size of each kind: the smallest, small with many words of bits, mid, the largest of a page, spans, and
  * mappings of their own. */
+#define A_SPAN (3968 * KIB) /* an alignment no page has, which a span can give */
 static const size_t sizes[] = { 1,	16,	 1000,	     4096,    32 * KIB, 256 * KIB,
 				300000, 2 * MIB, A_SPAN,     5 * MIB, 64 * MIB };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
-#define A_SPAN (3968 * KIB) /* an alignment no page has, which a span can give */
 
 enum thread { OWN, OTHER };
 
