@@ -200,23 +200,52 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_guard_test \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
 	tests/migrate_plan_test \
+	tests/migrate_rollout_test \
+	tests/migrate_sequence_test \
 	tests/migrate_share_test \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
+tests_migrate_rollout_test_LDADD = $(unit_ldadd)
+tests_migrate_sequence_test_LDADD = $(unit_ldadd)
 tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
-slow_tests += tests/migrate_live_test.sh
-check_PROGRAMS += tests/migrate_owner
+slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
+check_PROGRAMS += tests/migrate_load tests/migrate_owner
 endif
+
+# The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
+if MIGRATION
+if !SANITIZER
+check_LTLIBRARIES += tests/faulty.la
+tests_faulty_la_SOURCES = tests/faulty.c
+tests_faulty_la_CFLAGS = $(libhakmem_la_CFLAGS)
+tests_faulty_la_LIBADD = $(libhakmem_la_OBJECTS)
+tests_faulty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere \
+	-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,--version-script=$(top_srcdir)/$(symbols) \
+	-Wl,--wrap=heap_refill -Wl,--wrap=segment_claim -Wl,--wrap=segment_claim_existing \
+	-Wl,--wrap=segment_release
+slow_tests += tests/migrate_programs_test.py
+endif
+endif
+EXTRA_DIST += tests/migrate_programs_test.py
+
+# make guarded [GUARDED_SECONDS=20]: the same for longer
+GUARDED_SECONDS = 20
+guarded: libhakmem.la hakmem$(EXEEXT) tests/faulty.la
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/migrate_programs_test.py -s $(GUARDED_SECONDS)
+
+.PHONY: guarded
 
 # make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
 if MIGRATION
@@ -239,6 +268,9 @@ EXTRA_DIST += \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_top_test.py \
+	tests/migrate_walk_test.py \
+	tests/terminal.py \
 	tests/migrate_torture_test.sh
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']
