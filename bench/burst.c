@@ -2,8 +2,8 @@
 /* bench/burst.c - allocate many blocks at once, then free them all, again and again
  *
  * What a request, a frame or a parser does. A library that gives memory back to the kernel by
- * count loses here: the next burst faults it all in again. One operation is one malloc and its
- * free.
+ * count loses here: the next burst faults it all in again. Each thread has bursts of its own; a
+ * round is a burst, and one operation is one malloc and its free.
  */
 #include "bench/common.h"
 
@@ -13,22 +13,14 @@ enum order { ORDER_LIFO, ORDER_FIFO, ORDER_RANDOM, ORDER_MIXED };
 
 static const char *const orders[] = { "lifo", "fifo", "random", "mixed", NULL };
 static unsigned order = ORDER_MIXED;
-static uint64_t threads = 1;
 static uint64_t count = 100000;
 static uint64_t size_min = 16, size_max = 256;
-static uint64_t rounds;
-static double seconds = 1;
-static double warmup_s = 0.3;
 
 static const struct bench_option options[] = {
 	{ "count", 'n', BENCH_COUNT, &count, NULL, "blocks a burst" },
 	{ "min", 0, BENCH_COUNT, &size_min, NULL, "smallest block" },
 	{ "max", 0, BENCH_COUNT, &size_max, NULL, "largest block" },
 	{ "order", 'o', BENCH_CHOICE, &order, orders, "in which they are freed" },
-	{ "threads", 't', BENCH_COUNT, &threads, NULL, "each with bursts of its own" },
-	{ "seconds", 's', BENCH_REAL, &seconds, NULL, "timed" },
-	{ "rounds", 'r', BENCH_COUNT, &rounds, NULL, "bursts a thread; 0: as the seconds allow" },
-	{ "warmup", 'w', BENCH_REAL, &warmup_s, NULL, "seconds before that" },
 	{ .name = NULL },
 };
 
@@ -92,21 +84,19 @@ static uint64_t one_burst(struct bench_worker *worker)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = { .setup = setup, .round = one_burst };
+	struct bench_work work = {
+		.setup = setup, .round = one_burst, .threads = 1, .seconds = 1, .warmup_s = 0.3
+	};
 	struct bench_score score;
 	uint64_t done = 0, malloc_ns = 0, free_ns = 0;
 
-	bench_options(argc, argv, "Allocate many blocks, then free them all.", options);
+	bench_options(argc, argv, "Allocate many blocks, then free them all.", options, &work);
 	if (count == 0 || count > UINT32_MAX || size_min == 0 || size_max < size_min ||
 	    size_max > UINT32_MAX)
 		bench_die("--count: at least 1; --min: from 1 to --max");
-	work.threads = (unsigned)threads;
-	work.seconds = seconds;
-	work.rounds = rounds;
-	work.warmup_s = warmup_s;
 	all = bench_map(BENCH_THREADS_MAX * sizeof(*all));
 	score = bench_run(&work);
-	for (uint64_t i = 0; i < threads; i++) {
+	for (uint64_t i = 0; i < work.threads; i++) {
 		done += all[i].done;
 		malloc_ns += all[i].malloc_ns;
 		free_ns += all[i].free_ns;
@@ -114,7 +104,7 @@ int main(int argc, char **argv)
 
 	bench_result_open("burst");
 	bench_result_text("order", orders[order]);
-	bench_result_count("threads", threads);
+	bench_result_count("threads", work.threads);
 	bench_result_count("count", count);
 	bench_result_score(score);
 	bench_result_real("malloc_ns", (double)malloc_ns / (double)(done * count));

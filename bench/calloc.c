@@ -23,15 +23,9 @@ static const struct {
 #define COUNT_MAX 10000
 
 static unsigned band = BAND_TINY;
-static uint64_t threads = 1;
-static double seconds = 1;
-static double warmup_s = 0.3;
 
 static const struct bench_option options[] = {
 	{ "band", 'b', BENCH_CHOICE, &band, bands, "sizes: 16-1k, 1k-32k, 64k-4m (by doublings)" },
-	{ "threads", 't', BENCH_COUNT, &threads, NULL, "each for itself" },
-	{ "seconds", 's', BENCH_REAL, &seconds, NULL, "timed" },
-	{ "warmup", 'w', BENCH_REAL, &warmup_s, NULL, "seconds before that" },
 	{ .name = NULL },
 };
 
@@ -69,18 +63,17 @@ static uint64_t round_of(struct bench_worker *worker)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = { .setup = setup, .round = round_of };
+	struct bench_work work = {
+		.setup = setup, .round = round_of, .threads = 1, .seconds = 1, .warmup_s = 0.3
+	};
 	struct bench_score score;
 
-	bench_options(argc, argv, "Zeroed memory.", options);
-	work.threads = (unsigned)threads;
-	work.seconds = seconds;
-	work.warmup_s = warmup_s;
+	bench_options(argc, argv, "Zeroed memory.", options, &work);
 	score = bench_run(&work);
 
 	bench_result_open("calloc");
 	bench_result_text("band", bands[band]);
-	bench_result_count("threads", threads);
+	bench_result_count("threads", work.threads);
 	bench_result_score(score);
 	bench_result_close();
 	return 0;

@@ -32,6 +32,15 @@ uint64_t bench_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void bench_sleep(double seconds)
+{
+	struct timespec left = { .tv_sec = (time_t)seconds,
+				 .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
+
+	while (nanosleep(&left, &left) != 0 && errno == EINTR)
+		continue;
+}
+
 size_t bench_log_between(uint64_t *state, size_t low, size_t high)
 {
 	unsigned first = 63u - (unsigned)__builtin_clzll(low);
@@ -223,8 +232,27 @@ static void identify_and_wait(void)
 	exit(0);
 }
 
-void bench_options(int argc, char **argv, const char *summary, const struct bench_option *table)
+/* Adds the entries of a table to `all`, which holds `count`; gives the new count. */
+static unsigned add_options(const struct bench_option **all, unsigned count,
+			    const struct bench_option *table)
 {
+	for (; table->name && count < OPTIONS_MAX; table++)
+		all[count++] = table;
+	return count;
+}
+
+void bench_options(int argc, char **argv, const char *summary, const struct bench_option *table,
+		   struct bench_work *work)
+{
+	const struct bench_option of_work[] = {
+		{ "threads", 't', BENCH_COUNT, work ? &work->threads : NULL, NULL, "at once" },
+		{ "seconds", 's', BENCH_REAL, work ? &work->seconds : NULL, NULL, "timed" },
+		{ "rounds", 'r', BENCH_COUNT, work ? &work->rounds : NULL, NULL,
+		  "timed, of each thread; 0: as the seconds allow" },
+		{ "warmup", 'w', BENCH_REAL, work ? &work->warmup_s : NULL, NULL,
+		  "seconds before that" },
+		{ .name = NULL },
+	};
 	const struct bench_option *all[OPTIONS_MAX];
 	struct option longs[OPTIONS_MAX + 2] = { 0 };
 	char shorts[2 * OPTIONS_MAX + 2];
@@ -232,10 +260,10 @@ void bench_options(int argc, char **argv, const char *summary, const struct benc
 	size_t letters = 0;
 	int got;
 
-	for (const struct bench_option *o = table; o->name && count < OPTIONS_MAX; o++)
-		all[count++] = o;
-	for (const struct bench_option *o = shared_options; o->name && count < OPTIONS_MAX; o++)
-		all[count++] = o;
+	count = add_options(all, count, table);
+	if (work)
+		count = add_options(all, count, of_work);
+	count = add_options(all, count, shared_options);
 	for (unsigned i = 0; i < count; i++) {
 		bool valued = all[i]->kind != BENCH_FLAG;
 
@@ -276,6 +304,8 @@ void bench_options(int argc, char **argv, const char *summary, const struct benc
 	}
 	if (plant_pct < 0 || plant_pct > 90)
 		bench_die("--plant-pct: from 0 to 90");
+	if (work && (work->threads == 0 || work->threads > BENCH_THREADS_MAX))
+		bench_die("--threads: from 1 to 256");
 	if (identify)
 		identify_and_wait();
 }
@@ -362,10 +392,8 @@ struct bench_score bench_run(const struct bench_work *work)
 	uint64_t begin = UINT64_MAX;
 	uint64_t end = 0;
 
-	if (work->threads == 0 || work->threads > BENCH_THREADS_MAX)
-		bench_die("--threads: from 1 to 256");
 	workers = bench_map(bytes);
-	pthread_barrier_init(&barrier, NULL, work->threads);
+	pthread_barrier_init(&barrier, NULL, (unsigned)work->threads);
 	for (unsigned i = 0; i < work->threads; i++) {
 		workers[i].id = i;
 		workers[i].random = bench_seed_for(i);

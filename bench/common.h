@@ -48,13 +48,17 @@ extern uint64_t bench_seed;
 /* Call malloc_stats() at the end: --malloc-stats. */
 extern bool bench_malloc_stats;
 
+struct bench_work;
+
 /*
  * Parse the command line into the table, which the options that all workloads share are added to
- * (--seed, --plant-pct, --malloc-stats, --identify, --help). Prints a message and exits on a
- * mistake. --identify prints which file serves malloc, waits until standard input is closed and
- * exits.
+ * (--seed, --plant-pct, --malloc-stats, --identify, --help), and, unless `work` is NULL, those of
+ * bench_run (--threads, --seconds, --rounds, --warmup), whose defaults it holds. Prints a message
+ * and exits on a mistake. --identify prints which file serves malloc, waits until standard input is
+ * closed and exits.
  */
-void bench_options(int argc, char **argv, const char *summary, const struct bench_option *table);
+void bench_options(int argc, char **argv, const char *summary, const struct bench_option *table,
+		   struct bench_work *work);
 
 /* ---- Clock ------------------------------------------------------------------------------ */
 
@@ -65,6 +69,9 @@ static inline double bench_seconds(uint64_t ns)
 {
 	return (double)ns * 1e-9;
 }
+
+/* Sleeps for that long, signals or not. */
+void bench_sleep(double seconds);
 
 /* ---- Random numbers --------------------------------------------------------------------- */
 
@@ -145,7 +152,7 @@ struct bench_worker {
  * rounds costs nothing and the end is not missed by much.
  */
 struct bench_work {
-	unsigned threads;
+	uint64_t threads;
 	double seconds;
 	uint64_t rounds;
 	double warmup_s;
@@ -201,6 +208,8 @@ void bench_result_count(const char *key, uint64_t value);
 void bench_result_real(const char *key, double value);
 void bench_result_text(const char *key, const char *value);
 void bench_result_series(const char *key, const struct bench_series *series);
+/* rss_first_quarter and rss_last_quarter, the means of a series' first and last samples. */
+void bench_result_quarters(const struct bench_series *series);
 /* Pairs of numbers as [[x, y], ...]. */
 void bench_result_pairs(const char *key, const double (*pairs)[2], unsigned count);
 /* ops, seconds and ops_per_s. */

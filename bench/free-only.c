@@ -182,22 +182,12 @@ static struct bench_score free_them(void)
 				     .seconds = bench_seconds(bench_now_ns() - begin) };
 }
 
-static double mean_rss(unsigned from, unsigned to)
-{
-	double sum = 0;
-
-	for (unsigned i = from; i < to; i++)
-		sum += (double)series.at[i].rss_bytes;
-	return sum / (double)(to - from);
-}
-
 int main(int argc, char **argv)
 {
 	uint64_t random[BENCH_THREADS_MAX];
 	struct bench_score score;
-	unsigned quarter;
 
-	bench_options(argc, argv, "One thread only frees.", options);
+	bench_options(argc, argv, "One thread only frees.", options, NULL);
 	if (producers == 0 || producers > BENCH_THREADS_MAX || parcels == 0 ||
 	    size_min < sizeof(struct block) || size_max < size_min || parcel_blocks == 0 ||
 	    blocks / parcel_blocks < 40)
@@ -212,12 +202,10 @@ int main(int argc, char **argv)
 	score = free_them();
 	close_post();
 
-	quarter = series.count / 4;
 	bench_result_open("free-only");
 	bench_result_count("producers", producers);
 	bench_result_score(score);
-	bench_result_real("rss_first_quarter", mean_rss(0, quarter));
-	bench_result_real("rss_last_quarter", mean_rss(series.count - quarter, series.count));
+	bench_result_quarters(&series);
 	bench_result_series("series", &series);
 	bench_result_close();
 	return 0;

@@ -6,35 +6,39 @@
  * allocates one of random size in its place, --chunks times --rounds; then it starts a successor,
  * which inherits the array, and exits. So blocks are freed by threads that did not allocate them
  * and heaps are abandoned all the time. One operation is one free and one malloc.
+ *
+ * A generation is a number of operations and not a time, so that an operation is the same work for
+ * every library, its share of a hand-over included: by time, a slow library would hand over more
+ * often an operation. The bands have rounds of their own, so that even the slowest hands over
+ * within the time measured; generations_timed says how often it did.
  */
 #include "bench/common.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct seat {
 	void **blocks;
 	uint64_t random;
-	_Atomic uint64_t ops; /* [written by the seat's thread, read by main] */
-	uint64_t generations; /* [seat's thread] */
+	_Atomic uint64_t ops;	      /* [written by the seat's thread, read by main] */
+	_Atomic uint64_t generations; /* [the same] that have handed over */
 } __attribute__((aligned(BENCH_CACHE_LINE)));
 
 enum { BAND_TINY, BAND_MID, BAND_LARGE, BAND_OWN };
 
 static const char *const bands[] = { "tiny", "mid", "large", "own", NULL };
 static const struct {
-	size_t min, max, chunks;
+	size_t min, max, chunks, rounds;
 } band_of[] = {
-	[BAND_TINY] = { 8, 1024, 5000 },
-	[BAND_MID] = { 1 * BENCH_KIB, 32 * BENCH_KIB, 2000 },
-	[BAND_LARGE] = { 64 * BENCH_KIB, 1 * BENCH_MIB, 1000 },
+	[BAND_TINY] = { 8, 1024, 5000, 100 },
+	[BAND_MID] = { 1 * BENCH_KIB, 32 * BENCH_KIB, 2000, 100 },
+	[BAND_LARGE] = { 64 * BENCH_KIB, 1 * BENCH_MIB, 1000, 10 },
+	[BAND_OWN] = { 0, 0, 5000, 100 },
 };
 
 static unsigned band = BAND_TINY;
 static uint64_t threads = 4;
-static uint64_t size_min, size_max, chunks;
-static uint64_t rounds = 100;
+static uint64_t size_min, size_max, chunks, rounds;
 static double seconds = 2;
 static double warmup_s = 0.5;
 static bool touch_all;
@@ -47,7 +51,8 @@ static const struct bench_option options[] = {
 	{ "min", 0, BENCH_COUNT, &size_min, NULL, "smallest block; 0: the band's" },
 	{ "max", 0, BENCH_COUNT, &size_max, NULL, "largest block; 0: the band's" },
 	{ "chunks", 'c', BENCH_COUNT, &chunks, NULL, "blocks a seat; 0: the band's" },
-	{ "rounds", 'r', BENCH_COUNT, &rounds, NULL, "a generation is chunks x rounds operations" },
+	{ "rounds", 'r', BENCH_COUNT, &rounds, NULL,
+	  "a generation is chunks x rounds operations; 0: the band's" },
 	{ "touch-all", 0, BENCH_FLAG, &touch_all, NULL,
 	  "write each 4 KiB of a block, not only its first two bytes as the original does" },
 	{ .name = NULL },
@@ -95,7 +100,8 @@ static void *generation(void *argument)
 		if (ops % 4096 == 0)
 			bench_plant_tick(&plant);
 	}
-	seat->generations++;
+	if (ops == last)
+		atomic_fetch_add_explicit(&seat->generations, 1, memory_order_relaxed);
 	if (atomic_load_explicit(&stop, memory_order_relaxed))
 		leave();
 	else
@@ -112,12 +118,13 @@ static uint64_t sum_ops(struct seat *seats)
 	return sum;
 }
 
-static void sleep_s(double s)
+static uint64_t sum_generations(struct seat *seats)
 {
-	struct timespec pause = { .tv_sec = (time_t)s,
-				  .tv_nsec = (long)((s - (double)(time_t)s) * 1e9) };
+	uint64_t sum = 0;
 
-	nanosleep(&pause, NULL);
+	for (uint64_t i = 0; i < threads; i++)
+		sum += atomic_load_explicit(&seats[i].generations, memory_order_relaxed);
+	return sum;
 }
 
 /* main fills the arrays, so that the first generation frees blocks of another thread too */
@@ -135,45 +142,45 @@ int main(int argc, char **argv)
 {
 	struct bench_score score;
 	struct seat *seats;
-	uint64_t begin_ns, begin_ops, generations = 0;
+	uint64_t begin_ns, begin_ops, generations;
 
-	bench_options(argc, argv, "Random replacement, handed over between threads.", options);
+	bench_options(argc, argv, "Random replacement, handed over between threads.", options,
+		      NULL);
 	if (threads == 0 || threads > BENCH_THREADS_MAX)
 		bench_die("--threads: from 1 to 256");
-	if (band != BAND_OWN) {
-		size_min = size_min ? size_min : band_of[band].min;
-		size_max = size_max ? size_max : band_of[band].max;
-	}
-	chunks = chunks ? chunks : band_of[band == BAND_OWN ? BAND_TINY : band].chunks;
-	if (size_min < 2 || size_max < size_min || rounds == 0)
-		bench_die("--min: from 2 to --max; --rounds: at least 1");
+	size_min = size_min ? size_min : band_of[band].min;
+	size_max = size_max ? size_max : band_of[band].max;
+	chunks = chunks ? chunks : band_of[band].chunks;
+	rounds = rounds ? rounds : band_of[band].rounds;
+	if (size_min < 2 || size_max < size_min)
+		bench_die("--min: from 2 to --max");
 
 	seats = bench_map(threads * sizeof(*seats));
 	fill(seats);
 	seats_left = (unsigned)threads;
 	for (uint64_t i = 0; i < threads; i++)
 		pthread_detach(bench_thread(generation, &seats[i]));
-	sleep_s(warmup_s);
+	bench_sleep(warmup_s);
 	begin_ns = bench_now_ns();
 	begin_ops = sum_ops(seats);
-	sleep_s(seconds);
+	generations = sum_generations(seats);
+	bench_sleep(seconds);
 	score.ops = sum_ops(seats) - begin_ops;
 	score.seconds = bench_seconds(bench_now_ns() - begin_ns);
+	generations = sum_generations(seats) - generations;
 
 	atomic_store(&stop, true);
 	pthread_mutex_lock(&gate);
 	while (seats_left)
 		pthread_cond_wait(&all_gone, &gate);
 	pthread_mutex_unlock(&gate);
-	for (uint64_t i = 0; i < threads; i++)
-		generations += seats[i].generations;
 
 	bench_result_open("larson");
 	bench_result_text("band", bands[band]);
 	bench_result_count("threads", threads);
 	bench_result_count("chunks", chunks);
 	bench_result_score(score);
-	bench_result_count("generations", generations);
+	bench_result_count("generations_timed", generations);
 	bench_result_close();
 	return 0;
 }

@@ -7,7 +7,9 @@
  * cache lines, pages and TLB entries. Only the walk is timed; one operation is one object visited.
  *
  * --age replaces that share of the objects, chosen at random, before the walk, so that the heap is
- * not fresh. --by site calls hakmem_malloc_site where the library has it.
+ * not fresh. By caller the sixteen are plain calls of malloc, each with a return address of its own,
+ * which a library may take as the site. --by site calls hakmem_malloc_site where there is one, and is
+ * otherwise the same program.
  */
 #include "bench/common.h"
 
@@ -48,6 +50,7 @@ static const struct bench_option options[] = {
 
 static malloc_site_fn *malloc_site;
 static struct object *head[SITES], *tail[SITES];
+static uint64_t objects; /* in all lists */
 
 /* A call of its own, at an address of its own: the comments differ, so it cannot be merged. */
 #define SITE(number)                                                                               \
@@ -107,6 +110,7 @@ static void append(struct object *object)
 	else
 		head[site] = object;
 	tail[site] = object;
+	objects++;
 }
 
 /* Everything an object is used for: its list is followed and all of its words are read. */
@@ -126,6 +130,7 @@ static uint64_t walk(unsigned site)
 /* Replace objects at random, and keep the rest where they are in their lists. */
 static void grow_old(uint64_t *random)
 {
+	objects = 0;
 	for (unsigned site = 0; site < SITES; site++) {
 		struct object *at = head[site];
 
@@ -153,7 +158,8 @@ int main(int argc, char **argv)
 	uint64_t random, begin, built_ns, sum = 0;
 	struct bench_plant plant;
 
-	bench_options(argc, argv, "Objects of several call sites, walked site by site.", options);
+	bench_options(argc, argv, "Objects of several call sites, walked site by site.", options,
+		      NULL);
 	if (size_min < sizeof(struct object) || size_max < size_min || age_pct > 100)
 		bench_die("--min: from 24 to --max; --age: up to 100");
 	if (by == BY_SITE) {
@@ -177,7 +183,7 @@ int main(int argc, char **argv)
 		for (unsigned site = 0; site < SITES; site++)
 			sum += walk(site);
 		bench_plant_tick(&plant);
-		score.ops += count;
+		score.ops += objects;
 		score.seconds = bench_seconds(bench_now_ns() - begin);
 	} while (score.seconds < seconds);
 	__asm__ volatile("" : : "r"(sum));

@@ -27,21 +27,17 @@ enum { UNDER_MUTEX, UNDER_CAS, UNDER_CAS_BACKOFF };
 
 static const char *const ways[] = { "mutex", "cas", "cas-backoff", NULL };
 static unsigned way = UNDER_MUTEX;
-static uint64_t threads = 4;
 static uint64_t shards = 8;
 static uint64_t nodes = 4096;
 static uint64_t hold = 8;
 static uint64_t patience = 4;
-static double seconds = 0.5;
 
 static const struct bench_option options[] = {
 	{ "way", 'm', BENCH_CHOICE, &way, ways, "how a shard is shared" },
-	{ "threads", 't', BENCH_COUNT, &threads, NULL, "threads" },
 	{ "shards", 0, BENCH_COUNT, &shards, NULL, "lists; the plan's legacy has 8 a class" },
 	{ "nodes", 'n', BENCH_COUNT, &nodes, NULL, "in all lists together" },
 	{ "hold", 0, BENCH_COUNT, &hold, NULL, "random numbers drawn while a node is held" },
 	{ "patience", 0, BENCH_COUNT, &patience, NULL, "failures in a row before backing off" },
-	{ "seconds", 's', BENCH_REAL, &seconds, NULL, "timed" },
 	{ .name = NULL },
 };
 
@@ -170,7 +166,8 @@ static void mutex_push(uint64_t wanted, uint32_t node, struct tally *tally)
 
 static uint64_t pops_and_pushes(struct bench_worker *worker)
 {
-	struct tally *tally = &tallies[worker->id];
+	struct tally warming_up = { 0 };
+	struct tally *tally = worker->begin_ns ? &tallies[worker->id] : &warming_up;
 	uint64_t done = 0;
 
 	for (unsigned i = 0; i < BATCH; i++) {
@@ -234,19 +231,19 @@ static void walk_all(void)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = { .round = pops_and_pushes, .warmup_s = 0.05 };
+	struct bench_work work = {
+		.round = pops_and_pushes, .threads = 4, .seconds = 0.5, .warmup_s = 0.05
+	};
 	struct bench_score score;
 	uint64_t retries = 0, most = 0;
 
-	bench_options(argc, argv, "A sharded free list, shared in two ways.", options);
+	bench_options(argc, argv, "A sharded free list, shared in two ways.", options, &work);
 	if (shards == 0 || shards > SHARDS_MAX || nodes < shards || nodes > UINT32_MAX - 1)
 		bench_die("--shards: from 1 to 64; --nodes: at least as many");
 	fill();
-	work.threads = (unsigned)threads;
-	work.seconds = seconds;
 	score = bench_run(&work);
 	walk_all();
-	for (uint64_t i = 0; i < threads; i++) {
+	for (uint64_t i = 0; i < work.threads; i++) {
 		retries += tallies[i].retries;
 		if (tallies[i].most > most)
 			most = tallies[i].most;
@@ -254,10 +251,9 @@ int main(int argc, char **argv)
 
 	bench_result_open("mf1");
 	bench_result_text("way", ways[way]);
-	bench_result_count("threads", threads);
+	bench_result_count("threads", work.threads);
 	bench_result_count("shards", shards);
 	bench_result_score(score);
-	/* the warm-up's retries are in it too: an upper bound */
 	bench_result_real("retries_per_op", (double)retries / (double)score.ops);
 	bench_result_count("most_retries", most);
 	bench_result_close();

@@ -45,15 +45,11 @@ enum { BY_HASH, BY_MAP };
 
 static const char *const ways[] = { "hash", "map", NULL };
 static unsigned way = BY_HASH;
-static uint64_t threads = 1;
 static uint64_t segments = 32;
-static double seconds = 0.5;
 
 static const struct bench_option options[] = {
 	{ "way", 'm', BENCH_CHOICE, &way, ways, "of finding the descriptor" },
-	{ "threads", 't', BENCH_COUNT, &threads, NULL, "threads that look up" },
 	{ "segments", 'n', BENCH_COUNT, &segments, NULL, "of 4 MiB, 63 pages of 64 KiB in each" },
-	{ "seconds", 's', BENCH_REAL, &seconds, NULL, "timed" },
 	{ .name = NULL },
 };
 
@@ -155,24 +151,22 @@ static uint64_t look_up(struct bench_worker *worker)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = { .round = look_up, .warmup_s = 0.05 };
+	struct bench_work work = {
+		.round = look_up, .threads = 1, .seconds = 0.5, .warmup_s = 0.05
+	};
 	struct bench_score score;
 
-	bench_options(argc, argv, "From an address to a page descriptor.", options);
+	bench_options(argc, argv, "From an address to a page descriptor.", options, &work);
 	if (segments == 0 || segments > 65536)
 		bench_die("--segments: from 1 to 65536");
 	build();
-	work.threads = (unsigned)threads;
-	work.seconds = seconds;
 	score = bench_run(&work);
 
 	bench_result_open("mf2");
 	bench_result_text("way", ways[way]);
-	bench_result_count("threads", threads);
+	bench_result_count("threads", work.threads);
 	bench_result_count("pages", segments * (SLICES - 1));
 	bench_result_score(score);
-	bench_result_real("ns_per_lookup",
-			  score.seconds * 1e9 * (double)threads / (double)score.ops);
 	bench_result_close();
 	return 0;
 }

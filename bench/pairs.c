@@ -186,7 +186,8 @@ static void run_classes(void)
 
 int main(int argc, char **argv)
 {
-	bench_options(argc, argv, "Pairs of malloc and free for bench/instructions.", options);
+	bench_options(argc, argv, "Pairs of malloc and free for bench/instructions.", options,
+		      NULL);
 	if (per_class) {
 		run_classes();
 		return 0;

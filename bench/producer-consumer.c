@@ -10,7 +10,6 @@
 #include "bench/common.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #define BATCH_MAX 256
 
@@ -141,15 +140,6 @@ static uint64_t taken_so_far(void)
 	return taken;
 }
 
-static void wait_until(uint64_t ns)
-{
-	struct timespec at = { .tv_sec = (time_t)(ns / 1000000000u),
-			       .tv_nsec = (long)(ns % 1000000000u) };
-
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
-		continue;
-}
-
 int main(int argc, char **argv)
 {
 	pthread_t threads[BENCH_THREADS_MAX];
@@ -157,7 +147,7 @@ int main(int argc, char **argv)
 	struct bench_score score;
 	uint64_t begin, ops, sum = 0;
 
-	bench_options(argc, argv, "A bounded queue between threads.", options);
+	bench_options(argc, argv, "A bounded queue between threads.", options, NULL);
 	if (producers == 0 || consumers == 0 || producers + consumers > BENCH_THREADS_MAX)
 		bench_die("--producers, --consumers: at least 1, together at most 256");
 	if (batch == 0 || batch > BATCH_MAX || capacity < 4 * batch)
@@ -168,10 +158,10 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; i < producers; i++)
 		threads[consumers + i] = bench_thread(produce, (void *)(uintptr_t)i);
 
-	wait_until(bench_now_ns() + (uint64_t)(warmup_s * 1e9));
+	bench_sleep(warmup_s);
 	ops = taken_so_far();
 	begin = bench_now_ns();
-	wait_until(begin + (uint64_t)(seconds * 1e9));
+	bench_sleep(seconds);
 	score.ops = taken_so_far() - ops;
 	score.seconds = bench_seconds(bench_now_ns() - begin);
 

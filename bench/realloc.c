@@ -3,8 +3,8 @@
  *
  * Several buffers grow in turns, as the strings and vectors of a program do: from 16 bytes, by
  * --growth per cent a step, up to --max. What is new is written to, what is old is checked. Small
- * blocks are allocated in between, so that growing in place is not a matter of luck. One operation
- * is one realloc.
+ * blocks are allocated in between, so that growing in place is not a matter of luck. Each thread has
+ * buffers of its own; in a round all of them grow once, and one operation is one realloc.
  */
 #include "bench/common.h"
 
@@ -12,22 +12,14 @@
 
 #define BUFFERS_MAX 64
 
-static uint64_t threads = 1;
 static uint64_t buffers = 2;
 static uint64_t size_max = 64 * BENCH_MIB;
 static uint64_t growth_pct = 50;
-static uint64_t rounds;
-static double seconds = 1;
-static double warmup_s = 0.3;
 
 static const struct bench_option options[] = {
 	{ "max", 0, BENCH_COUNT, &size_max, NULL, "bytes a buffer grows to" },
 	{ "growth", 'g', BENCH_COUNT, &growth_pct, NULL, "per cent a step" },
 	{ "buffers", 'b', BENCH_COUNT, &buffers, NULL, "that grow in turns" },
-	{ "threads", 't', BENCH_COUNT, &threads, NULL, "each with buffers of its own" },
-	{ "seconds", 's', BENCH_REAL, &seconds, NULL, "timed" },
-	{ "rounds", 'r', BENCH_COUNT, &rounds, NULL, "times all grow; 0: as the seconds allow" },
-	{ "warmup", 'w', BENCH_REAL, &warmup_s, NULL, "seconds before that" },
 	{ .name = NULL },
 };
 
@@ -77,20 +69,16 @@ static uint64_t grow_all(struct bench_worker *worker)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = { .round = grow_all };
+	struct bench_work work = { .round = grow_all, .threads = 1, .seconds = 1, .warmup_s = 0.3 };
 	struct bench_score score;
 
-	bench_options(argc, argv, "Buffers that grow.", options);
+	bench_options(argc, argv, "Buffers that grow.", options, &work);
 	if (buffers == 0 || buffers > BUFFERS_MAX || size_max < 16 || growth_pct == 0)
 		bench_die("--buffers: from 1 to 64; --max: at least 16; --growth: at least 1");
-	work.threads = (unsigned)threads;
-	work.seconds = seconds;
-	work.rounds = rounds;
-	work.warmup_s = warmup_s;
 	score = bench_run(&work);
 
 	bench_result_open("realloc");
-	bench_result_count("threads", threads);
+	bench_result_count("threads", work.threads);
 	bench_result_count("max", size_max);
 	bench_result_score(score);
 	bench_result_close();

@@ -22,21 +22,15 @@ struct inbox {
 	_Atomic uint64_t waiting;    /* [any thread] batches pushed and not yet freed */
 } __attribute__((aligned(BENCH_CACHE_LINE)));
 
-static uint64_t threads = 4;
 static uint64_t batch = 128;
 static uint64_t backlog = 128;
 static uint64_t size_min = 16, size_max = 512;
-static double seconds = 1;
-static double warmup_s = 0.3;
 
 static const struct bench_option options[] = {
-	{ "threads", 't', BENCH_COUNT, &threads, NULL, "in the ring, at least 2" },
 	{ "batch", 'b', BENCH_COUNT, &batch, NULL, "blocks handed over at a time" },
 	{ "backlog", 0, BENCH_COUNT, &backlog, NULL, "batches that may wait for one thread" },
 	{ "min", 0, BENCH_COUNT, &size_min, NULL, "smallest block" },
 	{ "max", 0, BENCH_COUNT, &size_max, NULL, "largest block" },
-	{ "seconds", 's', BENCH_REAL, &seconds, NULL, "timed" },
-	{ "warmup", 'w', BENCH_REAL, &warmup_s, NULL, "seconds before that" },
 	{ .name = NULL },
 };
 
@@ -93,7 +87,7 @@ static struct block *make_batch(uint64_t *random)
 static uint64_t exchange(struct bench_worker *worker)
 {
 	struct inbox *mine = &inboxes[worker->id];
-	struct inbox *neighbour = &inboxes[(worker->id + 1) % threads];
+	struct inbox *neighbour = &inboxes[(worker->id + 1) % worker->work->threads];
 	uint64_t freed;
 
 	if (atomic_load_explicit(&neighbour->waiting, memory_order_relaxed) < backlog)
@@ -112,20 +106,19 @@ static void empty(struct bench_worker *worker)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = { .round = exchange, .teardown = empty };
+	struct bench_work work = {
+		.round = exchange, .teardown = empty, .threads = 4, .seconds = 1, .warmup_s = 0.3
+	};
 	struct bench_score score;
 
-	bench_options(argc, argv, "Every thread frees what another one allocated.", options);
-	if (threads < 2 || threads > BENCH_THREADS_MAX || batch == 0 || backlog == 0 ||
-	    size_min < sizeof(struct block) || size_max < size_min)
-		bench_die("--threads: from 2 to 256; --min: from 16 to --max; others: at least 1");
-	work.threads = (unsigned)threads;
-	work.seconds = seconds;
-	work.warmup_s = warmup_s;
+	bench_options(argc, argv, "Every thread frees what another one allocated.", options, &work);
+	if (work.threads < 2 || batch == 0 || backlog == 0 || size_min < sizeof(struct block) ||
+	    size_max < size_min)
+		bench_die("--threads: at least 2; --min: from 16 to --max; others: at least 1");
 	score = bench_run(&work);
 
 	bench_result_open("remote");
-	bench_result_count("threads", threads);
+	bench_result_count("threads", work.threads);
 	bench_result_score(score);
 	bench_result_close();
 	return 0;

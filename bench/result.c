@@ -85,6 +85,24 @@ void bench_result_series(const char *key, const struct bench_series *series)
 	put("]");
 }
 
+static double mean_rss(const struct bench_series *series, unsigned from, unsigned to)
+{
+	double sum = 0;
+
+	for (unsigned i = from; i < to; i++)
+		sum += (double)series->at[i].rss_bytes;
+	return sum / (double)(to - from);
+}
+
+void bench_result_quarters(const struct bench_series *series)
+{
+	unsigned quarter = series->count / 4;
+
+	bench_result_real("rss_first_quarter", mean_rss(series, 0, quarter));
+	bench_result_real("rss_last_quarter",
+			  mean_rss(series, series->count - quarter, series->count));
+}
+
 void bench_result_pairs(const char *key, const double (*pairs)[2], unsigned count)
 {
 	put_key(key);

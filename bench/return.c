@@ -12,7 +12,6 @@
 
 #include <malloc.h>
 #include <stdlib.h>
-#include <time.h>
 
 static uint64_t threads = 2;
 static uint64_t peak_bytes = 256 * BENCH_MIB;
@@ -92,14 +91,6 @@ static void *body(void *argument)
 	return NULL;
 }
 
-static void sleep_s(double s)
-{
-	struct timespec pause = { .tv_sec = (time_t)s,
-				  .tv_nsec = (long)((s - (double)(time_t)s) * 1e9) };
-
-	nanosleep(&pause, NULL);
-}
-
 /* What a program that has become quiet still does: 20000 small pairs and a few of each kind. */
 static void little_work(void)
 {
@@ -126,7 +117,7 @@ int main(int argc, char **argv)
 	struct bench_score score = { 0 };
 	uint64_t begin, pause_ns;
 
-	bench_options(argc, argv, "After a peak: does the memory come back?", options);
+	bench_options(argc, argv, "After a peak: does the memory come back?", options, NULL);
 	if (threads == 0 || threads > BENCH_THREADS_MAX || size_min < sizeof(struct block) ||
 	    size_max < size_min)
 		bench_die("--threads: from 1 to 256; --min: from 8 to --max");
@@ -154,7 +145,7 @@ int main(int argc, char **argv)
 	freed = bench_rss_bytes();
 	for (unsigned i = 0; i < 20; i++) {
 		bench_sample(&series, 0);
-		sleep_s(idle_s / 20);
+		bench_sleep(idle_s / 20);
 	}
 	idle = bench_rss_bytes();
 	bench_sample(&series, 0);

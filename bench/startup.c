@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 	struct bench_plant plant;
 	uint64_t begin;
 
-	bench_options(argc, argv, "From the start of a process to its end.", options);
+	bench_options(argc, argv, "From the start of a process to its end.", options, NULL);
 	if (child || report)
 		return be_child();
 	for (uint64_t i = 0; i < count / 10 + 1; i++)

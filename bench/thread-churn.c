@@ -77,22 +77,12 @@ static uint64_t live_through(uint64_t count, uint64_t first, bool sampled)
 	return count;
 }
 
-static double mean_rss(unsigned from, unsigned to)
-{
-	double sum = 0;
-
-	for (unsigned i = from; i < to; i++)
-		sum += (double)series.at[i].rss_bytes;
-	return sum / (double)(to - from);
-}
-
 int main(int argc, char **argv)
 {
 	struct bench_score score;
 	uint64_t begin;
-	unsigned quarter;
 
-	bench_options(argc, argv, "Threads that come and go.", options);
+	bench_options(argc, argv, "Threads that come and go.", options, NULL);
 	if (at_once == 0 || at_once > BENCH_THREADS_MAX || blocks > BLOCKS_MAX || size_min == 0 ||
 	    size_max < size_min || keep_pct > 100 || total < 16)
 		bench_die("--at-once: from 1 to 256; --blocks: up to 4096; --threads: at least 16");
@@ -103,12 +93,10 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < LEFT_BEHIND; i++)
 		free(left_behind[i]);
 
-	quarter = series.count / 4;
 	bench_result_open("thread-churn");
 	bench_result_count("at_once", at_once);
 	bench_result_score(score);
-	bench_result_real("rss_first_quarter", mean_rss(0, quarter));
-	bench_result_real("rss_last_quarter", mean_rss(series.count - quarter, series.count));
+	bench_result_quarters(&series);
 	bench_result_series("series", &series);
 	bench_result_close();
 	return 0;

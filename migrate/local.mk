@@ -3,17 +3,57 @@
 
 if MIGRATION
 libhakmem_la_SOURCES += \
+	migrate/api.c \
+	migrate/attend.c \
+	migrate/attend.h \
+	migrate/control.c \
+	migrate/control.h \
+	migrate/file.c \
+	migrate/file.h \
+	migrate/hash.c \
+	migrate/hash.h \
+	migrate/identity.c \
+	migrate/identity.h \
+	migrate/page.c \
+	migrate/page.h \
+	migrate/place.c \
+	migrate/place.h \
 	migrate/plan.c \
 	migrate/plan.h \
-	migrate/start.c
+	migrate/plan_error.c \
+	migrate/probes.h \
+	migrate/report.c \
+	migrate/report.h \
+	migrate/rollback.c \
+	migrate/rollback.h \
+	migrate/share.c \
+	migrate/share.h \
+	migrate/start.c \
+	migrate/state.c \
+	migrate/state.h \
+	migrate/status.c \
+	migrate/status.h
 
 # In the root of the build tree, so that ./hakmem run finds the library in .libs beside it. Plans
 # are parsed by the library's own source; nothing else of the library is in the command.
 bin_PROGRAMS += hakmem
 hakmem_SOURCES = \
+	migrate/hash.c \
+	migrate/hash.h \
+	migrate/identity.c \
+	migrate/identity.h \
+	migrate/page.c \
+	migrate/page.h \
+	migrate/place.c \
+	migrate/place.h \
 	migrate/plan.c \
 	migrate/plan.h \
+	migrate/plan_error.c \
+	migrate/share.c \
+	migrate/share.h \
 	migrate/tool/classes.c \
+	migrate/tool/client.c \
+	migrate/tool/client.h \
 	migrate/tool/common.c \
 	migrate/tool/library.c \
 	migrate/tool/main.c \

@@ -5,8 +5,8 @@
  * step works on a span of the text, and no step reads outside its span: that is the whole argument
  * for safety on hostile text. The bytes of an item are checked before anything else is.
  *
- * Three layers: read_*() turn a span into a value or into the reason why not; apply_item() puts an
- * item into the plan; plan_parse() walks the items. The first error ends it.
+ * Three layers: read_*() turn a span into a value or into the reason why not; apply_*() put an
+ * item into the plan; each_item() walks the items. The first error ends it.
  */
 #include "migrate/plan.h"
 
@@ -30,6 +30,9 @@ struct fault {
 };
 
 static const struct fault no_fault = { .reason = NULL, .at = NULL };
+
+static const char no_system[] = "a static program has no system allocator to go to";
+static const char empty_item[] = "an empty item: a comma too many";
 
 static const char *const target_names[PLAN_TARGETS] = {
 	[PLAN_OLD] = "old",
@@ -215,16 +218,94 @@ static struct fault read_target(struct span span, enum plan_target *target)
 			return no_fault;
 		}
 	}
-	const char *share = memchr(span.start, '@', span.length);
-	if (share)
-		return fault_at(share, "shares (@) are not supported: a class moves as a whole");
 	const char *arm = memchr(span.start, '/', span.length);
 	if (arm)
-		return fault_at(arm,
-				"control arms (/) are not supported: a class moves as a whole");
+		return fault_at(arm, "a control arm needs a share: next@5%:thread/control");
 	if (memchr(span.start, '=', span.length))
 		return fault_at(span.start, "a second '=': is a comma missing?");
 	return fault_at(span.start, "no such target: next, old, legacy or system");
+}
+
+/* --- shares ----------------------------------------------------------------------------------- */
+
+/* "0.5": what stands before "%". */
+static struct fault read_percent(struct span span, uint32_t *size)
+{
+	struct span whole = span, decimals = { .start = NULL, .length = 0 };
+	bool has_point = span_split(span, '.', &whole, &decimals);
+	uint64_t value = 0;
+
+	if (whole.length == 0 || (has_point && decimals.length == 0))
+		return fault_at(span.start, "a share is a number of percent: 25%, 0.5%");
+	if (decimals.length > SHARE_DECIMALS)
+		return fault_at(span.start, "a share has 6 decimals at most");
+	for (size_t i = 0; i < span.length; i++) {
+		if (span.start[i] == '.' && span.start + i == whole.start + whole.length)
+			continue;
+		if (!is_digit(span.start[i]))
+			return fault_at(span.start, "a share is a number of percent: 25%, 0.5%");
+		if (value <= SHARE_WHOLE) /* more digits only make it larger */
+			value = value * 10 + (uint64_t)(span.start[i] - '0');
+	}
+	for (size_t i = decimals.length; i < SHARE_DECIMALS; i++)
+		value *= 10;
+	if (value > SHARE_WHOLE)
+		return fault_at(span.start, "a share is 100% at most");
+	*size = (uint32_t)value;
+	return no_fault;
+}
+
+static struct fault read_share_of(struct span span, enum share_of *of)
+{
+	for (unsigned i = SHARE_OF_ALL + 1; i < SHARE_OFS; i++) {
+		if (span_is(span, share_of_name((enum share_of)i))) {
+			*of = (enum share_of)i;
+			return no_fault;
+		}
+	}
+	return fault_at(span.start, "a share of what? :thread, :process or :host");
+}
+
+/* What stands behind "@". */
+static struct fault read_share(struct span span, struct share *share)
+{
+	struct span percent, rest, of, arm = { .start = NULL, .length = 0 };
+
+	_Static_assert(SHARE_DECIMALS == 6, "a reason names it");
+	if (!span_split(span, '%', &percent, &rest))
+		return fault_at(span.start, "a share is a number of percent: 25%, 0.5%");
+	struct fault fault = read_percent(span_trim(percent), &share->size);
+	if (fault.reason)
+		return fault;
+	rest = span_trim(rest);
+	if (rest.length == 0 || rest.start[0] != ':')
+		return fault_at(rest.start, "a share of what? :thread, :process or :host");
+	of = (struct span){ .start = rest.start + 1, .length = rest.length - 1 };
+	share->control = span_split(of, '/', &of, &arm);
+	fault = read_share_of(span_trim(of), &share->of);
+	if (fault.reason || !share->control)
+		return fault;
+	if (!span_is(span_trim(arm), "control"))
+		return fault_at(arm.start, "no such arm: /control");
+	if (share->size > SHARE_WHOLE / 2)
+		return fault_at(span.start,
+				"no room for a control arm of the same size: it takes 50% at most");
+	return no_fault;
+}
+
+/* "next", "next@25%:thread/control". */
+static struct fault read_target_and_share(struct span word, struct plan_class *class)
+{
+	struct span target = word, share;
+	bool has_share = span_split(word, '@', &target, &share);
+	struct fault fault = read_target(span_trim(target), &class->target);
+
+	class->share = (struct share){ .of = SHARE_OF_ALL, .size = SHARE_WHOLE };
+	if (fault.reason || !has_share)
+		return fault;
+	if (class->target != PLAN_NEXT)
+		return fault_at(share.start - 1, "only next takes a share: the rest stays old");
+	return read_share(span_trim(share), &class->share);
 }
 
 /* --- items ------------------------------------------------------------------------------------ */
@@ -236,26 +317,67 @@ static bool legacy_serves(struct selection selection)
 }
 
 /* old=legacy, old=system. Twice is a mistake: it holds for the whole plan, wherever it stands. */
-static struct fault apply_old(struct plan *plan, struct span selector, struct span word,
-			      enum plan_target target, bool *old_named)
+static struct fault apply_old(struct plan *plan, struct span selector, struct span word)
 {
-	if (*old_named)
+	enum plan_target target;
+	struct fault fault = read_target(word, &target);
+
+	if (fault.reason)
+		return fault;
+	if (plan->old_named)
 		return fault_at(selector.start, "the old side is named twice");
 	if (target != PLAN_LEGACY && target != PLAN_SYSTEM)
 		return fault_at(word.start, "the old side is legacy or system");
-	*old_named = true;
+	if (target == PLAN_SYSTEM && !plan->has_system)
+		return fault_at(word.start, no_system);
+	plan->old_named = true;
 	plan->old_mid = target;
 	return no_fault;
 }
 
-static struct fault apply_item(struct plan *plan, struct span item, bool *old_named)
+static struct fault apply_salt(struct plan *plan, struct span selector, struct span word)
+{
+	_Static_assert(PLAN_SALT_MAX == 32, "the reason below names it");
+	if (plan->salt_named)
+		return fault_at(selector.start, "the salt is named twice");
+	if (word.length > PLAN_SALT_MAX)
+		return fault_at(word.start, "the salt is longer than 32 bytes");
+	plan->salt_named = true;
+	memcpy(plan->salt, word.start, word.length);
+	plan->salt[word.length] = '\0';
+	return no_fault;
+}
+
+static struct fault apply_classes(struct plan *plan, struct span selector, struct span word)
+{
+	struct selection selection = { 0 };
+	struct plan_class said = { .named = true };
+	struct fault fault = read_target_and_share(word, &said);
+
+	if (fault.reason)
+		return fault;
+	if (said.target == PLAN_SYSTEM && !plan->has_system)
+		return fault_at(word.start, no_system);
+	fault = read_selector(selector, &selection);
+	if (fault.reason)
+		return fault;
+	if (said.target == PLAN_LEGACY && !legacy_serves(selection)) {
+		if (span_is(selector, "all"))
+			return fault_at(selector.start, "legacy serves above 1 KiB to 32 KiB only; "
+							"all=old is everything as it was");
+		return fault_at(selector.start, "legacy serves above 1 KiB to 32 KiB only");
+	}
+	for (unsigned class = selection.first; class <= selection.last; class ++)
+		plan->class[class] = said;
+	return no_fault;
+}
+
+static struct fault apply_item(struct plan *plan, struct span item)
 {
 	struct span selector, word;
-	struct selection selection = { 0 };
-	enum plan_target target;
 
 	if (item.length == 0)
-		return fault_at(item.start, "an empty item: a comma too many");
+		return fault_at(item.start, empty_item);
 	if (!span_split(item, '=', &selector, &word))
 		return fault_at(item.start, "no '=': an item reads SELECTOR=TARGET");
 	selector = span_trim(selector);
@@ -263,119 +385,24 @@ static struct fault apply_item(struct plan *plan, struct span item, bool *old_na
 	if (selector.length == 0)
 		return fault_at(item.start, "no selector before '='");
 	if (word.length == 0)
-		return fault_at(word.start, "no target after '='");
-
-	struct fault fault = read_target(word, &target);
-	if (fault.reason)
-		return fault;
-	if (target == PLAN_SYSTEM && !plan->has_system)
-		return fault_at(word.start, "a static program has no system allocator to go to");
+		return fault_at(word.start, "nothing after '='");
 	if (span_is(selector, "old"))
-		return apply_old(plan, selector, word, target, old_named);
-
-	fault = read_selector(selector, &selection);
-	if (fault.reason)
-		return fault;
-	if (target == PLAN_LEGACY && !legacy_serves(selection)) {
-		if (span_is(selector, "all"))
-			return fault_at(selector.start, "legacy serves above 1 KiB to 32 KiB only; "
-							"all=old is everything as it was");
-		return fault_at(selector.start, "legacy serves above 1 KiB to 32 KiB only");
-	}
-	for (unsigned class = selection.first; class <= selection.last; class++)
-		plan->class[class].target = target;
-	return no_fault;
-}
-
-/* --- errors ----------------------------------------------------------------------------------- */
-
-/* One byte as it may be shown: itself, \" and \\, or \xNN. Returns how many characters. */
-static size_t escape(char c, char out[4])
-{
-	unsigned char byte = (unsigned char)c;
-	if (c == '"' || c == '\\') {
-		out[0] = '\\';
-		out[1] = c;
-		return 2;
-	}
-	if (byte >= 0x20 && byte < 0x7f) {
-		out[0] = c;
-		return 1;
-	}
-	out[0] = '\\';
-	out[1] = 'x';
-	out[2] = "0123456789abcdef"[byte >> 4];
-	out[3] = "0123456789abcdef"[byte & 15];
-	return 4;
-}
-
-static size_t escaped_length(struct span span)
-{
-	size_t length = 0;
-	char shown[4];
-
-	for (size_t i = 0; i < span.length; i++)
-		length += escape(span.start[i], shown);
-	return length;
-}
-
-/* An item too long for its place ends in "...". */
-static void error_set(struct plan_error *error, const char *text, struct span item,
-		      struct fault fault)
-{
-	static const char dots[] = "...";
-	bool cut = escaped_length(item) >= sizeof(error->item);
-	size_t room = sizeof(error->item) - (cut ? sizeof(dots) : 1), used = 0;
-
-	for (size_t i = 0; i < item.length; i++) {
-		char shown[4];
-		size_t count = escape(item.start[i], shown);
-		if (used + count > room)
-			break;
-		memcpy(error->item + used, shown, count);
-		used += count;
-	}
-	memcpy(error->item + used, cut ? dots : "", cut ? sizeof(dots) : 1);
-	error->offset = (size_t)(fault.at - text);
-	error->reason = fault.reason;
-}
-
-static size_t append(char *out, size_t used, const char *text)
-{
-	while (*text && used < PLAN_ERROR_BYTES - 1)
-		out[used++] = *text++;
-	out[used] = '\0';
-	return used;
-}
-
-size_t plan_error_text(const struct plan_error *error, char out[PLAN_ERROR_BYTES])
-{
-	char digits[24];
-	size_t at = sizeof(digits) - 1, offset = error->offset;
-
-	digits[at] = '\0';
-	do {
-		digits[--at] = (char)('0' + offset % 10);
-		offset /= 10;
-	} while (offset);
-
-	size_t used = append(out, 0, "\"");
-	used = append(out, used, error->item);
-	used = append(out, used, "\": ");
-	used = append(out, used, error->reason);
-	used = append(out, used, " (byte ");
-	used = append(out, used, digits + at);
-	return append(out, used, ")");
+		return apply_old(plan, selector, word);
+	if (span_is(selector, "salt"))
+		return apply_salt(plan, selector, word);
+	return apply_classes(plan, selector, word);
 }
 
 /* --- plans ------------------------------------------------------------------------------------ */
 
 void plan_init(struct plan *plan, bool has_system)
 {
-	for (unsigned class = 0; class < NEXT_CLASSES; class++)
-		plan->class[class] = (struct plan_class){ .target = PLAN_OLD };
-	plan->old_mid = PLAN_LEGACY;
-	plan->has_system = has_system;
+	*plan = (struct plan){ .old_mid = PLAN_LEGACY, .has_system = has_system };
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		plan->class[class] = (struct plan_class){
+			.target = PLAN_OLD,
+			.share = { .of = SHARE_OF_ALL, .size = SHARE_WHOLE },
+		};
 }
 
 /* Control bytes and what lies outside ASCII can only be an accident or an attack. */
@@ -389,22 +416,19 @@ static struct fault check_characters(struct span item)
 	return no_fault;
 }
 
-bool plan_parse(struct plan *plan, const char *text, size_t length, bool has_system,
-		struct plan_error *error)
+/* Cuts the text at its commas and hands every item to `apply`, until one is refused. */
+static bool each_item(const char *text, size_t length, struct plan_error *error,
+		      struct fault (*apply)(void *context, struct span item), void *context)
 {
 	struct span rest = { .start = text, .length = length }, item = rest;
 	struct fault fault = no_fault;
-	bool old_named = false, more = true;
+	bool more = true;
 
 	_Static_assert(PLAN_TEXT_MAX == 4096, "the reason below names it");
-	plan_init(plan, has_system);
 	if (length > PLAN_TEXT_MAX) {
 		fault = fault_at(text, "the plan is longer than 4096 bytes");
-		error_set(error, text, item, fault);
-		return false;
+		more = false;
 	}
-	if (span_trim(rest).length == 0)
-		return true;
 	while (more && !fault.reason) {
 		more = span_split(rest, ',', &item, &rest);
 		if (!more)
@@ -412,13 +436,66 @@ bool plan_parse(struct plan *plan, const char *text, size_t length, bool has_sys
 		item = span_trim(item);
 		fault = check_characters(item);
 		if (!fault.reason)
-			fault = apply_item(plan, item, &old_named);
+			fault = apply(context, item);
 	}
-	if (!fault.reason)
+	if (fault.reason)
+		plan_error_set(error, text, item.start, item.length, fault.at, fault.reason);
+	return !fault.reason;
+}
+
+static bool is_blank_text(const char *text, size_t length)
+{
+	return span_trim((struct span){ .start = text, .length = length }).length == 0 &&
+	       length <= PLAN_TEXT_MAX;
+}
+
+static struct fault apply_to_plan(void *context, struct span item)
+{
+	return apply_item(context, item);
+}
+
+bool plan_parse(struct plan *plan, const char *text, size_t length, bool has_system,
+		struct plan_error *error)
+{
+	plan_init(plan, has_system);
+	if (is_blank_text(text, length) || each_item(text, length, error, apply_to_plan, plan))
 		return true;
-	error_set(error, text, item, fault);
 	plan_init(plan, has_system);
 	return false;
+}
+
+static struct fault name_classes(void *context, struct span item)
+{
+	struct selection selection = { 0 };
+	bool *named = context;
+
+	if (item.length == 0)
+		return fault_at(item.start, empty_item);
+	struct fault fault = read_selector(item, &selection);
+	for (unsigned class = selection.first; !fault.reason && class <= selection.last; class ++)
+		named[class] = true;
+	return fault;
+}
+
+bool plan_parse_classes(bool named[NEXT_CLASSES], const char *text, size_t length,
+			struct plan_error *error)
+{
+	return each_item(text, length, error, name_classes, named);
+}
+
+void plan_overlay(struct plan *plan, const struct plan *upper)
+{
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		if (upper->class[class].named)
+			plan->class[class] = upper->class[class];
+	if (upper->old_named) {
+		plan->old_mid = upper->old_mid;
+		plan->old_named = true;
+	}
+	if (upper->salt_named) {
+		memcpy(plan->salt, upper->salt, sizeof(plan->salt));
+		plan->salt_named = true;
+	}
 }
 
 enum plan_target plan_old_side(const struct plan *plan, unsigned class)
@@ -437,6 +514,15 @@ enum plan_target plan_served_by(const struct plan *plan, unsigned class)
 const char *plan_target_name(enum plan_target target)
 {
 	return target_names[target];
+}
+
+void plan_class_text(const struct plan_class *class, char out[PLAN_CLASS_TEXT_BYTES])
+{
+	const char *target = target_names[class->target];
+	size_t length = strlen(target);
+
+	memcpy(out, target, length);
+	(void)share_text(&class->share, out + length);
 }
 
 const char *plan_band_name(unsigned class)

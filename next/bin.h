@@ -12,17 +12,17 @@
  * Eight to a doubling waste 4.4 % on average, four 8.9 %. Every border of legacy's classes (1, 2, 4, 6,
  * 8, 12, 16, 32 KiB) is a border here too, so a class is never split between two old backends.
  *
- * Classes below NEXT_BINS have pages and a slot in every heap (bins). Those above, to 1 MiB, are served
- * by a span of slices each; the last class, NEXT_CLASS_HUGE, is everything larger.
+ * All of these have pages and a slot in every heap (bins); the last class, NEXT_CLASS_HUGE, is everything
+ * larger.
  */
 #ifndef NEXT_BIN_H
 #define NEXT_BIN_H
 
 #include "shim/base/compiler.h"
 
-#define NEXT_BIN_MAX_BYTES   (256 * KIB) /* the largest block that comes from a page */
-#define NEXT_CLASS_MAX_BYTES (1 * MIB)	 /* the largest class with a size of its own */
-#define NEXT_BINS	     96
+#define NEXT_BIN_MAX_BYTES   (1 * MIB) /* the largest block that comes from a page */
+#define NEXT_CLASS_MAX_BYTES (1 * MIB) /* the largest class with a size of its own */
+#define NEXT_BINS	     112
 #define NEXT_CLASS_HUGE	     112
 #define NEXT_CLASSES	     113
 
@@ -36,6 +36,30 @@ INLINE size_t bin_of_large_unit(size_t unit)
 INLINE size_t bin_of_unit(size_t unit)
 {
 	return unit < 16 ? unit : bin_of_large_unit(unit);
+}
+
+/* A heap has a slot for every unit below SLOT_UNITS, so that malloc need not find the class of a size up to
+ * 1 KiB, and one for each class above. The slots of a class lie side by side. */
+#define SLOT_UNITS 64
+#define NEXT_SLOTS (SLOT_UNITS + NEXT_BINS - 32)
+
+INLINE size_t slot_of_large_unit(size_t unit)
+{
+	return bin_of_large_unit(unit) + SLOT_UNITS - 32;
+}
+
+INLINE unsigned slot_first(unsigned bin)
+{
+	if (bin < 16)
+		return bin;
+	if (bin < 24)
+		return 16 + (bin - 16) * 2;
+	return bin < 32 ? 32 + (bin - 24) * 4 : bin + SLOT_UNITS - 32;
+}
+
+INLINE unsigned slot_last(unsigned bin)
+{
+	return slot_first(bin + 1) - 1;
 }
 
 /* The class of any size; 0 counts as 1. */

@@ -9,7 +9,7 @@
  *   - the size is 0, too large for a page, or not a size at all
  *
  * free: address -> kind of its slot -> segment -> page -> is it mine -> number -> bit. Reasons to leave:
- *   - not a slot of ordinary segments: a stranger, legacy, a huge block (the caller's business)
+ *   - not a slot of ordinary segments: a stranger, legacy, a huge block (the caller looks first)
  *   - the page is not this thread's, or is full, or has remote frees pending, or there is no page
  *   - the address is no block's first byte, or the block is free already: misuse
  *   - this was the last block of a page that nobody allocates from: it may go back
@@ -21,15 +21,15 @@
 
 INLINE void *next_malloc_fast(size_t bytes)
 {
-	size_t unit = (bytes - 1) >> 4, bin = unit; /* 0 bytes become far too large */
-	if (unlikely(unit >= 16)) {
+	size_t unit = (bytes - 1) >> 4, slot = unit; /* 0 bytes become far too large */
+	if (unlikely(unit >= SLOT_UNITS)) {
 		if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
 			return NULL;
-		bin = bin_of_large_unit(unit);
+		slot = slot_of_large_unit(unit);
 	}
 	struct next_heap *heap = next_heap_self;
 	/* relaxed: the page was put there by this thread, or is the read-only empty page */
-	struct next_page *page = load_relaxed(&heap->slot[bin]);
+	struct next_page *page = load_relaxed(&heap->slot[slot]);
 	_Atomic uint64_t *current = page->current;
 	uint64_t word = load_relaxed(current); /* written by this thread alone */
 	if (unlikely(word == 0))
@@ -47,30 +47,26 @@ void next_free_countdown(struct next_page *page);
 /* The rest of a free that page_of() led to this page; see free.c. Misuse does not return. */
 void next_free_in_page(struct next_page *page, void *block);
 
-/* True if the free is done; false, and nothing done, if the address lies in no segment. */
-INLINE bool next_free_fast(void *p)
+/* The free of an address in a slot of kind MAP_NEXT. Misuse does not return. */
+INLINE void next_free_in_slot(void *p, uintptr_t slot)
 {
-	uintptr_t slot = (uintptr_t)p >> MAP_SLOT_SHIFT;
-	if (unlikely(map_kind_of_slot(slot) != MAP_NEXT))
-		return false;
 	struct next_page *page = page_in((struct next_segment *)(slot << MAP_SLOT_SHIFT), p);
 	size_t number;
 	/* relaxed: this thread's own page, or not; nothing is read through it */
 	if (unlikely(load_relaxed(&page->owner) != (uintptr_t)next_heap_self) ||
 	    unlikely(!block_number(page, p, &number))) {
 		next_free_in_page(page, p);
-		return true;
+		return;
 	}
 	_Atomic uint64_t *bits = &page->bits[number / 64];
 	uint64_t word = load_relaxed(bits); /* written by this thread alone */
 	if (unlikely(test_and_set_bit(&word, number))) {
 		next_free_in_page(page, p);
-		return true;
+		return;
 	}
 	store_relaxed(bits, word);
 	if (unlikely(--page->countdown == 0))
 		next_free_countdown(page);
-	return true;
 }
 
 #endif

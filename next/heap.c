@@ -41,12 +41,12 @@ TLS_FAST struct next_heap *next_heap_self = EMPTY_HEAP;
 #define EMPTY_32 EMPTY_8, EMPTY_8, EMPTY_8, EMPTY_8
 
 const struct next_heap next_empty_heap = {
-	.slot = { EMPTY_32, EMPTY_32, EMPTY_32 },
+	.slot = { EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_8, EMPTY_8 },
 };
 const struct next_heap next_gone_heap = {
-	.slot = { EMPTY_32, EMPTY_32, EMPTY_32 },
+	.slot = { EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_8, EMPTY_8 },
 };
-_Static_assert(NEXT_BINS == 96, "the empty heap's slots are written out");
+_Static_assert(NEXT_SLOTS == 144, "the empty heap's slots are written out");
 
 static struct next_heap *chunks[CHUNKS]; /* [const once heaps_made covers it] */
 static _Atomic uint32_t heaps_made;
@@ -104,7 +104,7 @@ static struct next_heap *heap_make(void)
 		heap->number = made + 1;
 		heap->cohort = cohort_of(made + 1);
 		for (unsigned bin = 0; bin < NEXT_BINS; bin++)
-			store_relaxed(&heap->slot[bin], EMPTY_PAGE);
+			heap_clear_slots(heap, bin);
 		store_relaxed(&heap->ready, READY_CLOSED);
 		/* seq_cst: before this heap's first look at a door; pairs with heap_count() */
 		store_seq_cst(&heaps_made, made + 1);
@@ -215,6 +215,13 @@ bool next_admits(unsigned class)
 	return heap && heap->cohort < door;
 }
 
+/* Control's side of the flip. */
+static void sweep(struct next_heap *heap, unsigned class)
+{
+	for (unsigned slot = slot_first(class); slot <= slot_last(class); slot++)
+		exchange_seq_cst(&heap->slot[slot], EMPTY_PAGE);
+}
+
 void next_door_set(unsigned class, uint32_t value)
 {
 	lock_acquire(&flip_lock);
@@ -223,7 +230,7 @@ void next_door_set(unsigned class, uint32_t value)
 	if (value < before && class < NEXT_BINS) {
 		uint32_t count = heap_count();
 		for (uint32_t number = 1; number <= count; number++)
-			exchange_seq_cst(&heap_numbered(number)->slot[class], EMPTY_PAGE);
+			sweep(heap_numbered(number), class);
 	}
 	lock_release(&flip_lock);
 }

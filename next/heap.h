@@ -7,6 +7,14 @@
 
 void heap_init(void); /* once, by one thread */
 
+/* [owner] Every slot of the class holds the empty page from here on. Only ever the empty page may be stored
+ * without the exchange of the flip. */
+INLINE void heap_clear_slots(struct next_heap *heap, unsigned bin)
+{
+	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
+		store_relaxed(&heap->slot[slot], EMPTY_PAGE);
+}
+
 /* The calling thread's heap; one is adopted or made if it has none. NULL if there is no memory, or the
  * thread is gone. */
 MUST_USE struct next_heap *heap_of_thread(void);

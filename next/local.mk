@@ -21,6 +21,8 @@ libhakmem_la_SOURCES += \
 	next/segment.h \
 	next/shared.c \
 	next/shared.h \
+	next/site.c \
+	next/site.h \
 	next/stack.h \
 	next/stats.c \
 	next/types.h

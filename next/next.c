@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* next/next.c - the calls of next.h, put together from heaps, spans and huge blocks
  *
- *   malloc(n) -+- n <= 256 KiB ---> slot's page -> heap_refill() (refill.c lists its six steps)
- *              +- n <= 3,968 KiB -> a span: a run of slices that is one block
+ *   malloc(n) -+- n <= 1 MiB -----> slot's page -> heap_refill() (refill.c lists its six steps)
+ *              +- n <= 4,032 KiB -> a span: a run of slices that is one block
  *              +- more -----------> a mapping of its own (huge.c)
  *
  *   free(p) ---+- slot of a segment -> page -+- mine, unflagged -> bits[], fast
@@ -18,6 +18,7 @@
 #include "next/huge.h"
 #include "next/page.h"
 #include "next/segment.h"
+#include "next/site.h"
 
 #include <string.h>
 
@@ -77,6 +78,12 @@ void *next_malloc(size_t bytes)
 	return huge_malloc(bytes, MAP_SLOT_BYTES);
 }
 
+void *next_malloc_site(size_t bytes, uint32_t site)
+{
+	struct next_heap *heap = bytes && bytes <= SITE_MAX_BYTES ? heap_of_thread() : NULL;
+	return heap ? site_malloc(heap, next_class_of(bytes), site) : next_malloc(bytes);
+}
+
 void *next_calloc(size_t bytes)
 {
 	bool zero = true;
@@ -121,7 +128,10 @@ void *next_aligned(size_t alignment, size_t bytes)
 
 bool next_free(void *block)
 {
-	return likely(next_free_fast(block)) || huge_free(block);
+	if (map_kind_of(block) != MAP_NEXT)
+		return huge_free(block);
+	next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
+	return true;
 }
 
 size_t next_usable_bytes(const void *block)

@@ -30,6 +30,10 @@ extern HIDDEN _Atomic uint32_t next_door[NEXT_CLASSES]; /* [any thread] written 
  * malloc that starts after the return goes where the new value says. Flips are serialised inside. */
 void next_door_set(unsigned class, uint32_t value);
 
+/* Set before the first block is handed out: no class ever gets a page into a slot, so that every malloc
+ * comes to the slow path, where its call site is known. */
+extern HIDDEN bool next_slots_stay_empty;
+
 /* --- life ---------------------------------------------------------------------------------------- */
 
 /* False if the address map or the first memory is refused; then nothing else may be called except
@@ -66,6 +70,8 @@ MUST_USE bool next_admits(unsigned class);
 /* 0 <= bytes <= PTRDIFF_MAX; 0 gives a unique smallest block. Ignores the doors (the caller asked). */
 MUST_USE void *next_malloc(size_t bytes);
 MUST_USE void *next_calloc(size_t bytes); /* zeroed; the caller has multiplied */
+/* The same, small blocks of one `site` side by side. */
+MUST_USE void *next_malloc_site(size_t bytes, uint32_t site);
 /* alignment: a power of two, any size. */
 MUST_USE void *next_aligned(size_t alignment, size_t bytes);
 

@@ -4,9 +4,9 @@
 
 #include "shim/base/check.h"
 
-/* A page holds at least this many blocks while it fits in PAGE_SLICES_MAX slices: with half a word of
- * blocks a refill is rare beside the mallocs it serves. Memory that no block was cut from yet is not
- * touched, so a large page costs address space only. */
+/* A page holds at least this many blocks where it fits in PAGE_SLICES_MAX slices: with half a word of
+ * blocks a refill is rare beside the mallocs it serves. Larger blocks share out a whole segment. Memory
+ * that no block was cut from yet is not touched, so a large page costs address space only. */
 #define PAGE_BLOCKS_WANTED 32
 #define PAGE_SLICES_MAX	   16
 
@@ -16,18 +16,29 @@ const struct next_page next_empty_page = {
 
 size_t page_slices(unsigned bin)
 {
-	size_t wanted = next_class_bytes(bin) * PAGE_BLOCKS_WANTED;
-	size_t slices = align_up(wanted, SLICE_BYTES) >> SLICE_SHIFT;
-	return slices < PAGE_SLICES_MAX ? slices : PAGE_SLICES_MAX;
+	size_t bytes = next_class_bytes(bin);
+	size_t slices = align_up(bytes * PAGE_BLOCKS_WANTED, SLICE_BYTES) >> SLICE_SHIFT;
+	if (slices <= PAGE_SLICES_MAX)
+		return slices;
+	size_t blocks = USABLE_SLICES * SLICE_BYTES / bytes;
+	return align_up(blocks * bytes, SLICE_BYTES) >> SLICE_SHIFT;
+}
+
+/* One more than ceil(2^64 / block_bytes) for a power of two, so that e is not 0; see types.h. */
+static uint64_t magic_of(size_t block_bytes)
+{
+	return UINT64_MAX / block_bytes + 1 + ((block_bytes & (block_bytes - 1)) == 0);
 }
 
 static void make(struct next_page *page, unsigned class, size_t block_bytes)
 {
 	size_t page_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
 	size_t count = page_bytes / block_bytes;
+	if (count > PAGE_BLOCKS)
+		count = PAGE_BLOCKS;
 	page->block_bytes = block_bytes;
 	page->start = slice_address(page) + (page_bytes - count * block_bytes);
-	page->magic = UINT64_MAX / block_bytes + 1;
+	page->magic = magic_of(block_bytes);
 	page->block_count = (uint32_t)count;
 	page->current = &page->bits[0];
 	page->current_start = page->start;
@@ -35,7 +46,7 @@ static void make(struct next_page *page, unsigned class, size_t block_bytes)
 	page->queued = false;
 	page->zero = false;
 	store_relaxed(&page->bin, (uint8_t)class);
-	store_relaxed(&page->words, (uint32_t)((count + 63) / 64));
+	store_relaxed(&page->words, (uint16_t)((count + 63) / 64));
 }
 
 void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, bool zero)
@@ -66,7 +77,7 @@ void page_resize_span(struct next_page *page, unsigned class)
 {
 	store_relaxed(&page->bin, (uint8_t)class);
 	page->block_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
-	page->magic = UINT64_MAX / page->block_bytes + 1;
+	page->magic = magic_of(page->block_bytes);
 }
 
 bool page_advance(struct next_page *page)

@@ -6,18 +6,22 @@
 #include "next/queue.h"
 #include "next/segment.h"
 #include "next/shared.h"
+#include "next/site.h"
 
 static _Atomic uint32_t rounds; /* which eighth is next */
 
 /* Sheds a heap that no thread has and that the caller took from the stack. */
 static void shed(struct next_heap *heap)
 {
+	struct next_page *sited;
+	while ((sited = site_take(heap)) != NULL)
+		heap_share(sited, heap->number);
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		struct next_page *page;
 		while ((page = heap->queue[bin]) != NULL) {
 			queue_remove(heap, page);
 			if (page->in_slot)
-				exchange_seq_cst(&heap->slot[bin], EMPTY_PAGE);
+				heap_clear_slots(heap, bin);
 			page->in_slot = false;
 			heap_share(page, heap->number);
 		}
@@ -52,8 +56,8 @@ static void tidy_page(struct next_heap *heap, struct next_page *page)
 	}
 	if (page_free_count(page) != page->block_count)
 		return;
-	if (page->in_slot) /* only ever the empty page may be stored without the exchange of the flip */
-		store_relaxed(&heap->slot[load_relaxed(&page->bin)], EMPTY_PAGE);
+	if (page->in_slot)
+		heap_clear_slots(heap, load_relaxed(&page->bin));
 	page->in_slot = false;
 	queue_remove(heap, page);
 	segment_release(page);
@@ -101,6 +105,8 @@ void heap_reap(struct next_heap *self, bool all)
 	bool has_heap = self->number != 0;
 	if (has_heap)
 		heap_drain_ready(self);
+	if (has_heap)
+		site_tidy(self);
 	uint32_t round = fetch_add_relaxed(&rounds, 1);
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		for (uint32_t shard = 0; shard < SHARED_SHARDS; shard++)

@@ -67,16 +67,15 @@ void heap_drain_ready(struct next_heap *heap)
 	}
 }
 
-/* The page in the slot, or swept from it, if it has a block left; else it leaves slot and queue first and
- * is marked FULL then: a FULL page may be pushed on the ready stack and be given back by a thief. */
+/* The page in the slot has no free block: it leaves slot and queue first and is marked FULL then, for a FULL
+ * page may be pushed on the ready stack and be given back by a thief. Unless others freed some of it. */
 static struct next_page *from_current(struct next_heap *heap, unsigned bin)
 {
 	struct next_page *page = heap->queue[bin];
-	if (!page || !page->in_slot || page_advance(page))
-		return page && page->in_slot ? page : NULL;
+	if (!page || !page->in_slot)
+		return NULL;
 	page->in_slot = false;
-	/* Only ever the empty page may be stored without the exchange of the flip. */
-	store_relaxed(&heap->slot[bin], EMPTY_PAGE);
+	heap_clear_slots(heap, bin);
 	queue_remove(heap, page);
 	if (!has_free_or_full(heap, page))
 		return NULL;
@@ -130,25 +129,37 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 	return page ? page : from_slices(heap, bin, true);
 }
 
-/* Puts the page, which has a free block and is first in its queue, into the slot. */
+bool next_slots_stay_empty;
+
+/* Puts the page, which has a free block and is first in its queue, into the slots of its class. */
 static void install(struct next_heap *heap, unsigned bin, struct next_page *page)
 {
-	/* In the slot frees are not counted down; a count below the endless one says there were some. */
+	/* In a slot frees are not counted down; a count below the endless one says there were some. */
 	if (page->countdown != COUNTDOWN_ENDLESS)
 		page->zero = false;
 	page->countdown = COUNTDOWN_ENDLESS;
 	page->in_slot = true;
-	if (load_relaxed(&heap->slot[bin]) == page)
+	if (unlikely(next_slots_stay_empty))
 		return;
-	/* The flip, owner's side; see heap.c */
-	exchange_seq_cst(&heap->slot[bin], page);
-	if (heap->cohort >= load_seq_cst(&next_door[bin]))
-		store_seq_cst(&heap->slot[bin], EMPTY_PAGE);
+	/* The flip, owner's side, for all of them; see heap.c */
+	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
+		exchange_seq_cst(&heap->slot[slot], page);
+	if (heap->cohort < load_seq_cst(&next_door[bin]))
+		return;
+	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
+		store_seq_cst(&heap->slot[slot], EMPTY_PAGE);
 }
 
 void *heap_refill(struct next_heap *heap, unsigned bin)
 {
-	struct next_page *page = find_page(heap, bin);
+	struct next_page *page = heap->queue[bin];
+	if (likely(page && page->in_slot && page_advance(page))) {
+		/* Most often nothing changes but where in its page malloc looks; or the page was swept. */
+		if (unlikely(load_relaxed(&heap->slot[slot_last(bin)]) != page))
+			install(heap, bin, page);
+		return page_pop(page);
+	}
+	page = find_page(heap, bin);
 	if (unlikely(!page))
 		return NULL;
 	CHECK_CHEAP(heap->queue[bin] == page && page_owner(page) == (uintptr_t)heap);

@@ -23,6 +23,7 @@ static _Atomic(struct group *) groups[GROUPS];
 static _Atomic uint32_t segment_count; /* ids given out; those being set up have free == 0 */
 
 #define ALL_SLICES (~(uint64_t)0 << HEADER_SLICES)
+#define NOBODY	   ((uint32_t)offsetof(struct next_segment, pages)) /* in page_at[] */
 
 /* --- the resident reserve --------------------------------------------------------------------
  *
@@ -141,7 +142,8 @@ static struct next_page *take_page(struct group *group, size_t i, uint64_t run, 
 {
 	struct next_segment *segment = load_relaxed(&group->base[i]);
 	struct next_page *page = &segment->pages[lowest_bit(run)];
-	store_relaxed(&page->slices, (uint32_t)__builtin_popcountll(run));
+	page->first_slice = (uint8_t)lowest_bit(run);
+	store_relaxed(&page->slices, (uint8_t)__builtin_popcountll(run));
 	*zero = take(group, i, run, page);
 	return page;
 }
@@ -228,11 +230,8 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	}
 	struct group *group = group_of(id);
 	segment->id = id;
-	uint32_t nobody = (uint32_t)offsetof(struct next_segment, pages);
-	for (size_t s = 0; s < SEGMENT_SLICES; s++) {
-		segment->pages[s].first_slice = (uint32_t)s;
-		store_relaxed(&segment->page_at[s], nobody);
-	}
+	for (size_t s = 0; s < SEGMENT_SLICES; s++)
+		store_relaxed(&segment->page_at[s], NOBODY);
 	size_t i = id % GROUP_SEGMENTS;
 	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
 	store_relaxed(&group->base[i], segment);
@@ -258,9 +257,8 @@ static void give_back(struct next_segment *segment, uint32_t first, uint32_t sli
 	struct group *group = group_of(segment->id);
 	size_t i = segment->id % GROUP_SEGMENTS;
 	uint64_t run = run_mask(first, slices);
-	uint32_t nobody = (uint32_t)offsetof(struct next_segment, pages);
 	for (uint32_t s = first; s < first + slices; s++)
-		store_relaxed(&segment->page_at[s], nobody);
+		store_relaxed(&segment->page_at[s], NOBODY);
 	store_relaxed(&group->touched[i], clock_ticks());
 	fetch_or_relaxed(&group->dirty[i], run);
 	fetch_add_relaxed(&reserve_slices, (int64_t)slices);
@@ -284,7 +282,7 @@ bool segment_resize(struct next_page *page, size_t slices)
 	if (first + slices > SEGMENT_SLICES)
 		return false;
 	if (slices < now) {
-		store_relaxed(&page->slices, (uint32_t)slices);
+		store_relaxed(&page->slices, (uint8_t)slices);
 		give_back(segment, first + (uint32_t)slices, now - (uint32_t)slices);
 		return true;
 	}
@@ -298,7 +296,7 @@ bool segment_resize(struct next_page *page, size_t slices)
 		/* acquire: as in claim_from() */
 	} while (!cas_acquire(&group->free[i], &free, free & ~run));
 	take(group, i, run, page);
-	store_relaxed(&page->slices, (uint32_t)slices);
+	store_relaxed(&page->slices, (uint8_t)slices);
 	segment_purge_some();
 	return true;
 }

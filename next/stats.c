@@ -15,6 +15,8 @@ static void add_page(struct next_page *page, void *argument)
 	bool span = page_owner(page) == OWNER_SPAN;
 	size_t block_bytes = span ? page_bytes : next_class_bytes(class);
 	size_t live = page_bytes / block_bytes;
+	if (live > PAGE_BLOCKS)
+		live = PAGE_BLOCKS;
 	/* The page may be made anew while we look: then the figures are a moment's, not nonsense. */
 	for (uint32_t w = 0; w < words && w < PAGE_WORDS; w++) {
 		uint64_t free = load_relaxed(&page->bits[w]) | load_relaxed(&page->remote[w]);

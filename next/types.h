@@ -4,15 +4,17 @@
  * A segment: 4 MiB, aligned to 4 MiB, 64 slices of 64 KiB. Never unmapped once mapped, and its header
  * slices never hold anything else, so a page descriptor may be read at any time.
  *
- *   slice 0,1                    2 ... 63
+ *   slice 0                      1 ... 63
  *  +----------------------------+---------+-----------+------+-----------------+
- *  | header, page_at[64],       | page of | page of 3 | free |  span of one    |
+ *  | header: page_at[64],       | page of | page of 3 | free |  span of one    |
  *  | 64 page descriptors        | 1 slice | slices    |      |  block          |
  *  +----------------------------+---------+-----------+------+-----------------+
  *
  * A page: a run of slices cut into blocks of one size class. Its descriptor is that of its first slice;
  * page_at[] leads from every slice of the page to it, and from a slice without a page to the segment's
- * descriptor 0, which owns nothing and belongs to nobody.
+ * descriptor 0, which owns nothing and belongs to nobody. The descriptors lie close together: a free looks at
+ * one, and each page of the kernel's that it looks at costs an entry of the TLB. Those of a fresh segment are
+ * zero and not touched before their page is made.
  *
  * Which blocks are free is written in the descriptor and nowhere else: one bit a block. Nothing is ever
  * written into a free block, so a program that writes after a free or past a block's end can hurt its
@@ -29,13 +31,13 @@
  *     start + block_count * block_bytes == end of the page's last slice
  *
  * The number of a block, and whether an address is a block's first byte at all, come from one
- * multiplication with magic = ceil(2^64 / block_bytes) (Lemire, Kaser, Kurz: Faster remainder by direct
- * computation, 2019). With n = address - start and magic * block_bytes = 2^64 + e, 0 <= e < block_bytes:
+ * multiplication with magic, the least number with magic * block_bytes = 2^64 + e, 0 < e (Lemire, Kaser,
+ * Kurz: Faster remainder by direct computation, 2019; there e may be 0). So e <= block_bytes, and with
+ * n = address - start, of whatever sign, |n| < 2^22:
  *
- *     n = i * block_bytes          ->  n * magic = i * 2^64 + i * e;   i * e < 4 MiB < 2^32
- *     n = i * block_bytes + r      ->  low half  = r * magic + i * e  >= 2^64 / 2^22 > 2^32   (0 < r)
- *     n = -i * block_bytes         ->  low half  = 2^64 - i * e (e > 0: a power of two has no rest in
- *                                      front of its blocks)           > 2^32
+ *     n = i * block_bytes          ->  n * magic = i * 2^64 + i * e;   0 <= i * e <= 4 MiB < 2^32
+ *     n = i * block_bytes + r      ->  low half  = r * magic + i * e  >= 2^64 / 2^22 - 2^22 > 2^32   (0 < r)
+ *     n = -i * block_bytes         ->  low half  = 2^64 - i * e  > 2^32    (in the rest before block 0)
  *
  * so the high half is the number and the low half is below 2^32 exactly for a block's first byte.
  */
@@ -53,10 +55,11 @@
 #define SLICE_SHIFT	16
 #define SLICE_BYTES	((size_t)1 << SLICE_SHIFT)
 #define SEGMENT_SLICES	64
-#define HEADER_SLICES	2
+#define HEADER_SLICES	1
 #define USABLE_SLICES	(SEGMENT_SLICES - HEADER_SLICES)
 #define SPAN_MAX_BYTES	(USABLE_SLICES * SLICE_BYTES) /* larger blocks have a mapping of their own */
-#define PAGE_WORDS	64 /* of bits: 64 KiB in blocks of 16 bytes */
+#define PAGE_BLOCKS	1024 /* at most: a page of the smallest classes leaves a part of its slice alone */
+#define PAGE_WORDS	(PAGE_BLOCKS / 64)
 
 struct next_heap;
 
@@ -82,29 +85,29 @@ struct next_heap;
 
 struct next_page {
 	/* --- the fast paths' line --- */
-	_Atomic uint64_t *current; /* [owner] the word of bits[] that malloc pops from */
+	CACHE_ALIGN _Atomic uint64_t *current; /* [owner] the word of bits[] that malloc pops from */
 	char *current_start;	   /* [owner] address of that word's first block */
 	size_t block_bytes;	   /* [const while in use] */
 	char *start;		   /* [const while in use] address of block 0 */
-	uint64_t magic;		   /* [const while in use] ceil(2^64 / block_bytes) */
+	uint64_t magic;		   /* [const while in use] see above */
 	_Atomic uintptr_t owner;   /* [any thread] see above */
 	/* [owner] frees of the owner until next_free_countdown() is called: with the page in a slot an
 	 * endless number, in a queue the number of blocks that are not free */
 	uint32_t countdown;
 	uint32_t block_count; /* [const while in use] */
-	_Atomic uint8_t bin;  /* [const while in use; statistics read it any time] the size class */
-	bool in_slot;	      /* [owner] what the owner last put there; control may have swept it */
-	bool queued;	      /* [owner] in the heap's queue of its bin */
-	bool zero;	      /* [owner] blocks that were never handed out read as zero */
-	_Atomic uint32_t slices; /* [const while in use; statistics read it any time] */
 
 	/* --- the slow paths' line --- */
 	CACHE_ALIGN struct next_page *queue_next; /* [owner] */
-	struct next_page *queue_prev;		  /* [owner] */
-	_Atomic(struct next_page *) ready_next;	  /* [whoever set OWNER_REMOTE on a FULL page] */
-	_Atomic uint32_t shared_next;		  /* [any thread] link of the shared lists */
-	_Atomic uint32_t words; /* [const while in use; statistics read it] of bits[] and remote[] */
-	uint32_t first_slice;			  /* [const] */
+	struct next_page *queue_prev;		/* [owner] */
+	_Atomic(struct next_page *) ready_next; /* [whoever set OWNER_REMOTE on a FULL page] */
+	_Atomic uint32_t shared_next;		/* [any thread] link of the shared lists */
+	_Atomic uint16_t words;			/* [const while in use; statistics read it] of bits */
+	_Atomic uint8_t slices;			/* [const while in use; statistics read it any time] */
+	_Atomic uint8_t bin;   /* [const while in use; statistics read it any time] the size class */
+	uint8_t first_slice;   /* [const while in use] */
+	bool in_slot;	       /* [owner] put in a slot (control may have swept it), or with a call site */
+	bool queued;	       /* [owner] in the heap's queue of its bin */
+	bool zero;	       /* [owner] blocks that were never handed out read as zero */
 
 	CACHE_ALIGN _Atomic uint64_t bits[PAGE_WORDS];	 /* [owner writes; any thread reads] */
 	CACHE_ALIGN _Atomic uint64_t remote[PAGE_WORDS]; /* [any thread] */
@@ -116,7 +119,7 @@ struct next_segment {
 	/* [whoever claimed the slice; any thread reads] byte offset of the slice's page descriptor */
 	_Atomic uint32_t page_at[SEGMENT_SLICES];
 	uint32_t id; /* [const] index into the segment tables */
-	struct next_page pages[SEGMENT_SLICES];
+	struct next_page pages[SEGMENT_SLICES]; /* that of slice 0 is the one that belongs to nobody */
 };
 
 _Static_assert(sizeof(struct next_segment) <= HEADER_SLICES * SLICE_BYTES, "header slices");
@@ -125,11 +128,13 @@ _Static_assert(sizeof(struct next_segment) <= HEADER_SLICES * SLICE_BYTES, "head
  * that starts. */
 struct next_heap {
 	/* [owner puts pages, control puts the empty page; exchange on both sides, see heap.c] */
-	_Atomic(struct next_page *) slot[NEXT_BINS];
+	_Atomic(struct next_page *) slot[NEXT_SLOTS];
 	uint32_t cohort;	     /* [const] this heap's share of a canary: see next_door */
 	uint32_t number;	     /* [const] from 1; its place in the table of heaps */
 	_Atomic uint32_t stack_next; /* [any thread] link of the stacks of heaps without a thread */
 	void *companion;	     /* [owner] the layer above keeps its own per-thread pointer here */
+	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
+	uint32_t site_misses;	     /* [owner] */
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
 	CACHE_ALIGN _Atomic(struct next_page *) ready;

@@ -17,6 +17,14 @@
 #define EXPORT_AS(name, target) _Static_assert(1, "not exported")
 #endif
 
+/* The same in the shared library alone: libtool compiles every file a second time for it, with PIC
+ * defined. (An archive that configure --with-pic makes of those objects has these names as well.) */
+#if defined(PIC)
+#define EXPORT_SHARED_AS(name, target) EXPORT_AS(name, target)
+#else
+#define EXPORT_SHARED_AS(name, target) _Static_assert(1, "not exported")
+#endif
+
 /* A function that has no name but its aliases. */
 #define FOR_EXPORT static __attribute__((unused))
 

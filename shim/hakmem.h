@@ -38,7 +38,9 @@ HAKMEM_API const char *hakmem_version(void) HAKMEM_NOEXCEPT;
  */
 HAKMEM_API void *hakmem_malloc(size_t bytes) HAKMEM_NOEXCEPT;
 
-/* malloc(bytes) for a call site of the caller's choosing: legacy writes it into the block's header. */
+/* malloc(bytes) for a call site of the caller's choosing: next places small blocks of one site side by side,
+ * for programs that walk them together; legacy writes the site into the block's header. With
+ * HAKMEM_SITE=return-address in the environment every malloc does this, its return address being the site. */
 HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site) HAKMEM_NOEXCEPT;
 
 /* count * bytes, zeroed. */
@@ -110,6 +112,19 @@ enum hakmem_owner {
  * safe. */
 HAKMEM_API enum hakmem_owner hakmem_owner(const void *address) HAKMEM_NOEXCEPT;
 
+/* The layers of a legacy malloc, in the order in which it tries them: the indices of
+ * legacy_layer_mallocs below. */
+enum hakmem_legacy_layer {
+	HAKMEM_LEGACY_RING,
+	HAKMEM_LEGACY_LIFO,
+	HAKMEM_LEGACY_ACTIVE_A, /* a fresh page, block after block */
+	HAKMEM_LEGACY_ACTIVE_B, /* adjacent blocks from a shard */
+	HAKMEM_LEGACY_TRANSFER,
+	HAKMEM_LEGACY_SHARD,
+	HAKMEM_LEGACY_REMOTE, /* what other threads had freed */
+	HAKMEM_LEGACY_LAYERS,
+};
+
 /* Exact when no other thread allocates, else the estimate of a moment. */
 struct hakmem_stats {
 	size_t next_live_bytes, next_live_blocks;
@@ -117,11 +132,126 @@ struct hakmem_stats {
 	size_t next_resident_free_bytes; /* free and not given back to the kernel */
 	size_t legacy_live_bytes, legacy_live_blocks;
 	size_t legacy_mapped_bytes;
+	/* What legacy has counted since the process began. */
+	uint64_t legacy_contended_trylocks; /* of its 56 shard locks: somebody else held one */
+	uint64_t legacy_shard_lock_waits;   /* a thread had to wait for one of these */
+	uint64_t legacy_table_lock_waits;   /* or for the one lock of the hash table */
+	uint64_t legacy_hash_lookups;
+	uint64_t legacy_headers_written;
+	uint64_t legacy_layer_mallocs[HAKMEM_LEGACY_LAYERS]; /* mallocs that each layer served */
+	uint64_t legacy_fresh_page_mallocs;		     /* no layer did: a page was taken */
+	uint64_t legacy_uncached_mallocs; /* by a thread without caches, past all layers */
+	uint64_t legacy_remote_frees;	  /* pushed to the thread that owns the block's page */
+	uint64_t legacy_purged_bytes;	  /* given back to the kernel */
 };
 
 /* Fills the first `stats_bytes` (pass sizeof(struct hakmem_stats): later versions append fields, and
  * what this version does not know becomes 0). Gives 0. */
 HAKMEM_API int hakmem_read_stats(struct hakmem_stats *stats, size_t stats_bytes) HAKMEM_NOEXCEPT;
+
+/* --- migrating -----------------------------------------------------------------------------------
+ *
+ * Which pool serves which size classes, live. docs/PLAN.md is the grammar of plans and says which source goes
+ * before which; docs/CONTROL.md tells the same from outside, by the command. The library itself allocates nothing in
+ * here. These are not in a build with --disable-migration.
+ *
+ * Those that return an int give 0, or EINVAL for a wrong text, or ENOTSUP in a program that brings its own
+ * malloc; errno stays as it is.
+ */
+
+/* Where the plans of a process come from; the higher goes before the lower, class by class. */
+enum hakmem_source {
+	HAKMEM_SOURCE_DEFAULT = 0,     /* no plan names the class: it is old */
+	HAKMEM_SOURCE_ENVIRONMENT = 1, /* HAKMEM_PLAN */
+	HAKMEM_SOURCE_FILE = 2,	       /* HAKMEM_PLAN_FILE */
+	HAKMEM_SOURCE_LIVE = 3,	       /* hakmem_plan_set(), or the command */
+};
+
+/* The live plan from now on, instead of the one before; NULL for none. A malloc that starts after the return
+ * goes where the plan says. A wrong text changes nothing, and what is wrong with it is written to `error`, one
+ * line of at most error_bytes with its NUL (256 are always enough); error may be NULL. */
+HAKMEM_API int hakmem_plan_set(const char *text, char *error, size_t error_bytes) HAKMEM_NOEXCEPT;
+
+/* The text of a source's plan as it was given, cut to text_bytes with its NUL. Its whole length; 0 if the
+ * source has none. */
+HAKMEM_API size_t hakmem_plan_get(enum hakmem_source source, char *text,
+				  size_t text_bytes) HAKMEM_NOEXCEPT;
+
+/* Sends classes ("4k, 8k-16k, mid"; NULL: all) to their old side and latches them there: no plan moves them until
+ * hakmem_unlatch(). When it returns no malloc of theirs that starts is served by next. One line on stderr. */
+HAKMEM_API int hakmem_rollback(const char *classes) HAKMEM_NOEXCEPT;
+HAKMEM_API int hakmem_unlatch(const char *classes) HAKMEM_NOEXCEPT;
+
+/* Everything old until it is switched off again, over plans and latches. */
+HAKMEM_API int hakmem_kill_switch(int on) HAKMEM_NOEXCEPT;
+
+/* Creates the control page of this process and the thread that waits for requests in it, as HAKMEM_CONTROL=1
+ * does, so that the hakmem command finds the process. 0, also if they are there already; EPERM in a program that
+ * changes user or gains capabilities (AT_SECURE); else the errno of what failed. Not from a signal handler or an
+ * atfork handler. */
+HAKMEM_API int hakmem_control_start(void) HAKMEM_NOEXCEPT;
+
+enum hakmem_state {
+	HAKMEM_STATE_OLD = 0,
+	HAKMEM_STATE_CANARY = 1, /* next for a share */
+	HAKMEM_STATE_NEXT = 2,
+};
+
+enum hakmem_share_of {
+	HAKMEM_SHARE_OF_ALL = 0,
+	HAKMEM_SHARE_OF_THREADS = 1,
+	HAKMEM_SHARE_OF_PROCESSES = 2,
+	HAKMEM_SHARE_OF_HOSTS = 3,
+};
+
+/* Why a class is where it is. */
+enum hakmem_reason {
+	HAKMEM_REASON_PLAN = 0,	     /* its source says so */
+	HAKMEM_REASON_NOT_DRAWN = 1, /* this process or host is not in the share */
+	HAKMEM_REASON_LATCHED = 2,   /* it was rolled back */
+	HAKMEM_REASON_KILL_SWITCH = 3,
+	HAKMEM_REASON_UNAVAILABLE = 4, /* the pool that is to serve it is not there */
+};
+
+#define HAKMEM_UNKNOWN UINT64_MAX
+
+struct hakmem_class {
+	uint64_t min_bytes, max_bytes; /* of requests */
+	uint32_t number;	       /* 0 is the smallest; without gaps */
+	uint32_t state;		       /* enum hakmem_state */
+	uint32_t served_by;   /* enum hakmem_owner; of a canary of threads: those in the share */
+	uint32_t old_side;    /* enum hakmem_owner; who serves what next does not */
+	uint32_t source;      /* enum hakmem_source: whose plan it is */
+	uint32_t reason;      /* enum hakmem_reason */
+	uint32_t share_of;    /* enum hakmem_share_of */
+	uint32_t share;	      /* in millionths of a percent; 100000000 is all */
+	uint32_t has_control; /* 1: with a control arm of the same size */
+	uint32_t arm;	      /* of this process or host: 0 neither, 1 canary, 2 control */
+	uint32_t latched;     /* 1: rolled back and not unlatched */
+	uint32_t old_class_bytes; /* legacy's class, which old_live_* count: others may share it. 0: none */
+	uint64_t next_live_blocks, next_live_bytes;
+	uint64_t old_live_blocks, old_live_bytes; /* HAKMEM_UNKNOWN: the system does not tell */
+	char cause[40];				  /* of the latch, "" for none */
+};
+
+/* Fills at most `count` classes of class_bytes each (pass sizeof(struct hakmem_class): later versions append
+ * fields, and what this version does not know becomes 0). Gives how many classes there are. Walks both pools. */
+HAKMEM_API size_t hakmem_read_classes(struct hakmem_class *classes, size_t class_bytes,
+				      size_t count) HAKMEM_NOEXCEPT;
+
+struct hakmem_rollback_event {
+	size_t classes;	   /* how many were named */
+	size_t flipped;	   /* of these, how many left next by it */
+	const char *cause; /* static text */
+};
+typedef void hakmem_rollback_handler(const struct hakmem_rollback_event *event, void *argument);
+
+/* Calls the handler after every rollback, whoever asked for it; NULL: nobody. It is called by the thread that
+ * rolled back, which may be the library's own: that one has a small stack and a descriptor table of its own, in
+ * which no file of the program is open, so a handler sets a flag or posts a semaphore and does the rest
+ * elsewhere. It may call everything here. */
+HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler,
+				   void *argument) HAKMEM_NOEXCEPT;
 
 #if defined(__cplusplus)
 }

@@ -13,8 +13,10 @@
 #include "shim/system.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <malloc.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +61,26 @@ static void read_next(struct hakmem_stats *stats, struct mallinfo2 *info)
 	info->keepcost += next.resident_free_bytes;
 }
 
+/* The layers of legacy and of the public header are the same list. */
+_Static_assert((int)HAKMEM_LEGACY_RING == (int)LEGACY_LAYER_RING &&
+		       (int)HAKMEM_LEGACY_TRANSFER == (int)LEGACY_LAYER_TRANSFER &&
+		       (int)HAKMEM_LEGACY_LAYERS == (int)LEGACY_LAYERS,
+	       "hakmem.h and legacy.h disagree about the layers");
+
+static void copy_counters(struct hakmem_stats *stats, const struct legacy_counters *counters)
+{
+	stats->legacy_contended_trylocks = counters->contended_trylocks;
+	stats->legacy_shard_lock_waits = counters->lock_waits;
+	stats->legacy_table_lock_waits = counters->table_waits;
+	stats->legacy_hash_lookups = counters->hash_lookups;
+	stats->legacy_headers_written = counters->headers_written;
+	memcpy(stats->legacy_layer_mallocs, counters->layer_hits, sizeof(counters->layer_hits));
+	stats->legacy_fresh_page_mallocs = counters->fresh_pages;
+	stats->legacy_uncached_mallocs = counters->uncached_mallocs;
+	stats->legacy_remote_frees = counters->remote_frees;
+	stats->legacy_purged_bytes = counters->purged_bytes;
+}
+
 static void read_legacy(struct hakmem_stats *stats, struct mallinfo2 *info)
 {
 	struct legacy_counters counters;
@@ -70,6 +92,7 @@ static void read_legacy(struct hakmem_stats *stats, struct mallinfo2 *info)
 		stats->legacy_live_bytes += counters.class_live_bytes[i];
 	}
 	stats->legacy_mapped_bytes = counters.mapped_bytes;
+	copy_counters(stats, &counters);
 	info->arena += counters.mapped_bytes;
 	info->uordblks += stats->legacy_live_bytes;
 	info->fordblks += counters.resident_free_bytes;
@@ -143,6 +166,44 @@ HAKMEM_API struct mallinfo hakmem_mallinfo(void)
 }
 EXPORT_AS(mallinfo, hakmem_mallinfo);
 
+/* What legacy counts, by the names that malloc_stats and malloc_info print; bench/ reads them. */
+static const struct {
+	const char *name;
+	size_t offset; /* of a uint64_t in struct hakmem_stats */
+} legacy_figures[] = {
+#define FIGURE(words, field)                                                                       \
+	{                                                                                          \
+		words, offsetof(struct hakmem_stats, field)                                        \
+	}
+	FIGURE("contended trylocks", legacy_contended_trylocks),
+	FIGURE("shard lock waits", legacy_shard_lock_waits),
+	FIGURE("table lock waits", legacy_table_lock_waits),
+	FIGURE("hash lookups", legacy_hash_lookups),
+	FIGURE("headers written", legacy_headers_written),
+	FIGURE("mallocs from ring", legacy_layer_mallocs[HAKMEM_LEGACY_RING]),
+	FIGURE("mallocs from lifo", legacy_layer_mallocs[HAKMEM_LEGACY_LIFO]),
+	FIGURE("mallocs from active page a", legacy_layer_mallocs[HAKMEM_LEGACY_ACTIVE_A]),
+	FIGURE("mallocs from active page b", legacy_layer_mallocs[HAKMEM_LEGACY_ACTIVE_B]),
+	FIGURE("mallocs from transfer cache", legacy_layer_mallocs[HAKMEM_LEGACY_TRANSFER]),
+	FIGURE("mallocs from shard freelist", legacy_layer_mallocs[HAKMEM_LEGACY_SHARD]),
+	FIGURE("mallocs from remote stack", legacy_layer_mallocs[HAKMEM_LEGACY_REMOTE]),
+	FIGURE("mallocs from a fresh page", legacy_fresh_page_mallocs),
+	FIGURE("mallocs uncached", legacy_uncached_mallocs),
+	FIGURE("remote frees", legacy_remote_frees),
+	FIGURE("bytes purged", legacy_purged_bytes),
+#undef FIGURE
+};
+
+#define LEGACY_FIGURES (sizeof(legacy_figures) / sizeof(legacy_figures[0]))
+
+static uint64_t legacy_figure(const struct hakmem_stats *stats, size_t index)
+{
+	uint64_t value;
+	memcpy(&value, (const char *)stats + legacy_figures[index].offset, sizeof(value));
+	return value;
+}
+
+/* Before the system's own figures, whose format is its own. */
 HAKMEM_API void hakmem_malloc_stats(void)
 {
 	struct hakmem_stats stats;
@@ -156,6 +217,9 @@ HAKMEM_API void hakmem_malloc_stats(void)
 		return;
 	fprintf(stderr, "legacy: %zu bytes live in %zu blocks, %zu mapped\n",
 		stats.legacy_live_bytes, stats.legacy_live_blocks, stats.legacy_mapped_bytes);
+	for (size_t i = 0; i < LEGACY_FIGURES; i++)
+		fprintf(stderr, "legacy: %s %" PRIu64 "\n", legacy_figures[i].name,
+			legacy_figure(&stats, i));
 	if (shim_system.stats)
 		shim_system.stats();
 }
@@ -172,11 +236,16 @@ HAKMEM_API int hakmem_malloc_info(int options, FILE *stream)
 		"<pool name=\"next\" live=\"%zu\" blocks=\"%zu\" mapped=\"%zu\" free=\"%zu\"/>\n",
 		stats.next_live_bytes, stats.next_live_blocks, stats.next_mapped_bytes,
 		stats.next_resident_free_bytes);
-	if (HAKMEM_MIGRATION)
+	if (HAKMEM_MIGRATION) {
 		fprintf(stream,
-			"<pool name=\"legacy\" live=\"%zu\" blocks=\"%zu\" mapped=\"%zu\"/>\n",
+			"<pool name=\"legacy\" live=\"%zu\" blocks=\"%zu\" mapped=\"%zu\">\n",
 			stats.legacy_live_bytes, stats.legacy_live_blocks,
 			stats.legacy_mapped_bytes);
+		for (size_t i = 0; i < LEGACY_FIGURES; i++)
+			fprintf(stream, "<counter name=\"%s\" value=\"%" PRIu64 "\"/>\n",
+				legacy_figures[i].name, legacy_figure(&stats, i));
+		fprintf(stream, "</pool>\n");
+	}
 	/* The system's own document, a <malloc> of its own, is its part of ours. */
 	if (HAKMEM_MIGRATION && shim_system.info)
 		shim_system.info(0, stream);

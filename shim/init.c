@@ -9,21 +9,18 @@
 #include "shim/base/map.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
+#include "shim/linker.h"
 #include "shim/route.h"
 #include "shim/system.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
-
-/* Weak: a static program may have neither, and one that has them finds nothing through them. */
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
 
 struct shim_state shim_state;
 
@@ -92,6 +89,8 @@ static void child_starts(void)
 		next_fork_child();
 	if (HAKMEM_MIGRATION && shim_legacy_available())
 		legacy_fork_child();
+	if (HAKMEM_MIGRATION && shim_routed() && !shim_stands_aside())
+		shim_at_fork_child();
 }
 
 /* --- start-up ------------------------------------------------------------------------------------- */
@@ -100,6 +99,7 @@ static void start_next(void)
 {
 	exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
 	next_on_thread_start = thread_starts;
+	shim_routes_init();
 	/* release: pairs with the acquire in shim_next_available() */
 	store_release(&shim_state.next, next_init());
 }
@@ -122,8 +122,8 @@ static bool malloc_is_ours(void)
  * program's scope is asked, for RTLD_DEFAULT would include our own. */
 static bool names_are_in_line(void)
 {
-	void *program = dlopen && dlsym ? dlopen(NULL, RTLD_LAZY | RTLD_NOLOAD) : NULL;
-	return program && dlsym(program, "hakmem_malloc") == (void *)hakmem_malloc;
+	void *program = linker_loaded(NULL);
+	return program && linker_symbol(program, "hakmem_malloc") == (void *)hakmem_malloc;
 }
 
 static void start_system(void)
@@ -136,7 +136,7 @@ static void start_system(void)
 	shim_system_resolve(in_order);
 }
 
-static const char *setting(const char *name)
+const char *shim_setting(const char *name)
 {
 	return getauxval(AT_SECURE) ? NULL : getenv(name);
 }
@@ -147,9 +147,19 @@ static void start_legacy(void)
 	/* Without next there is no address map, or next to no memory. */
 	if (!shim_next_available() || !legacy_init())
 		return;
-	if (!legacy_configure(setting("HAKMEM_LEGACY"), &error))
+	if (!legacy_configure(shim_setting("HAKMEM_LEGACY"), &error))
 		report_line("HAKMEM_LEGACY ignored: ", error, NULL);
 	shim_state.legacy = true;
+}
+
+static void start_sites(void)
+{
+	const char *site = shim_setting("HAKMEM_SITE");
+	if (!site || !*site)
+		return;
+	next_slots_stay_empty = strcmp(site, "return-address") == 0;
+	if (!next_slots_stay_empty)
+		report_line("HAKMEM_SITE ignored: it can be return-address only", NULL);
 }
 
 static void set_routes(void)
@@ -174,15 +184,16 @@ static void start(void)
 		start_system();
 		start_legacy();
 	}
+	start_sites();
 	set_routes();
 	/* As early as possible: handlers that are registered first prepare last and go on first, and
 	 * those of other libraries may allocate. */
 	pthread_atfork(fork_prepare, fork_parent, child_starts);
-	if (!HAKMEM_MIGRATION || getauxval(AT_SECURE))
+	if (!HAKMEM_MIGRATION)
 		return;
 	if (!shim_stands_aside())
 		shim_at_start();
-	else if (setting("HAKMEM_PLAN"))
+	else if (shim_setting("HAKMEM_PLAN"))
 		report_line("the program brings its own malloc: HAKMEM_PLAN ignored", NULL);
 }
 
@@ -220,4 +231,6 @@ __attribute__((constructor)) static void at_load(void)
 {
 	if (!shim_routed())
 		start_or_wait();
+	if (HAKMEM_MIGRATION && shim_routed() && !shim_stands_aside())
+		shim_at_load();
 }

@@ -31,6 +31,10 @@ extern HIDDEN struct shim_state shim_state;
  * them, and to everybody while libc has no environment yet, which holds our settings. Keeps errno. */
 void shim_init(void);
 
+/* A variable of the environment; NULL if it is not set, or the program changes user or gains capabilities
+ * (AT_SECURE): then nothing from outside is obeyed. */
+MUST_USE const char *shim_setting(const char *name);
+
 /* False as long as a request has to be served without routes. */
 INLINE bool shim_routed(void)
 {

@@ -24,6 +24,8 @@ libhakmem_la_SOURCES += \
 	shim/info.c \
 	shim/init.c \
 	shim/init.h \
+	shim/linker.c \
+	shim/linker.h \
 	shim/malloc.c \
 	shim/malloc.h \
 	shim/operators.c \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shim/malloc.h - the slow paths of malloc and free, for the other entry points */
+/* shim/malloc.h - the slow path of malloc, for the other entry points */
 #ifndef SHIM_MALLOC_H
 #define SHIM_MALLOC_H
 
@@ -7,9 +7,6 @@
 
 /* Any size; by policy. NULL with errno ENOMEM. */
 MUST_USE void *shim_malloc_slow(size_t bytes);
-
-/* Any pointer; by the address map. Keeps errno. */
-void shim_free_slow(void *block);
 
 /* Gives NULL and sets errno. */
 COLD void *shim_out_of_memory(void);

@@ -10,7 +10,9 @@
  *                  handler = get_new_handler(); none: throw bad_alloc; handler(); try again
  *   nothrow      the same once without handler; with one, the runtime's own nothrow form: it calls our
  *                throwing form in a try block, which C has not, so a handler may throw and give NULL.
- *                A static program has our nothrow form only: there a handler that throws ends it
+ *                In a static program two forms of one name cannot be, so there the runtime's is the one.
+ *                A runtime that hides inside a program (-static-libstdc++) shows its form to nobody: a
+ *                handler that throws out of ours then ends the program
  *   delete       free
  *
  * Names: Zn/Zd new/delete, w/l one object, a an array; m size, RKSt9nothrow_t, St11align_val_t.
@@ -21,6 +23,7 @@
 #include "shim/export.h"
 #include "shim/hakmem.h"
 #include "shim/init.h"
+#include "shim/linker.h"
 #include "shim/malloc.h"
 
 #include <dlfcn.h>
@@ -30,8 +33,6 @@ typedef void new_handler(void);
 typedef void *nothrow_new(size_t bytes, const void *nothrow);
 typedef void *nothrow_aligned_new(size_t bytes, size_t alignment, const void *nothrow);
 
-extern __typeof__(dlopen) dlopen __attribute__((weak));
-extern __typeof__(dlsym) dlsym __attribute__((weak));
 extern new_handler *_ZSt15get_new_handlerv(void) __attribute__((weak));
 extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
 
@@ -42,12 +43,11 @@ extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
 static COLD void *runtime_symbol(const char *name)
 {
 	static const char *const runtimes[] = { "libstdc++.so.6", "libc++abi.so.1", "libc++.so.1" };
-	void *symbol = dlsym ? dlsym(RTLD_NEXT, name) : NULL;
-	for (size_t i = 0; dlsym && dlopen && !symbol && i < sizeof(runtimes) / sizeof(*runtimes);
-	     i++) {
-		void *runtime = dlopen(runtimes[i], RTLD_LAZY | RTLD_NOLOAD);
+	void *symbol = linker_symbol(RTLD_NEXT, name);
+	for (size_t i = 0; !symbol && i < sizeof(runtimes) / sizeof(*runtimes); i++) {
+		void *runtime = linker_loaded(runtimes[i]);
 		if (runtime)
-			symbol = dlsym(runtime, name);
+			symbol = linker_symbol(runtime, name);
 	}
 	return symbol;
 }
@@ -136,8 +136,8 @@ FOR_EXPORT void *new_nothrow(size_t bytes, const void *nothrow)
 		return block;
 	return new_nothrow_slow(bytes, nothrow);
 }
-EXPORT_AS(_ZnwmRKSt9nothrow_t, new_nothrow);
-EXPORT_AS(_ZnamRKSt9nothrow_t, new_nothrow);
+EXPORT_SHARED_AS(_ZnwmRKSt9nothrow_t, new_nothrow);
+EXPORT_SHARED_AS(_ZnamRKSt9nothrow_t, new_nothrow);
 
 FOR_EXPORT void *new_aligned(size_t bytes, size_t alignment)
 {
@@ -158,23 +158,26 @@ FOR_EXPORT void *new_aligned_nothrow(size_t bytes, size_t alignment, const void 
 	nothrow_aligned_new *form = runtime_symbol("_ZnwmSt11align_val_tRKSt9nothrow_t");
 	return form ? form(bytes, alignment, nothrow) : new_or_null(bytes, alignment);
 }
-EXPORT_AS(_ZnwmSt11align_val_tRKSt9nothrow_t, new_aligned_nothrow);
-EXPORT_AS(_ZnamSt11align_val_tRKSt9nothrow_t, new_aligned_nothrow);
+EXPORT_SHARED_AS(_ZnwmSt11align_val_tRKSt9nothrow_t, new_aligned_nothrow);
+EXPORT_SHARED_AS(_ZnamSt11align_val_tRKSt9nothrow_t, new_aligned_nothrow);
 
 /* --- delete --------------------------------------------------------------------------------------- */
 
-static NOINLINE void delete_slow(void *block)
+static NOINLINE void delete_other(void *block)
 {
 	if (unlikely(shim_stands_aside()))
 		free(block);
 	else
-		shim_free_slow(block);
+		hakmem_free(block);
 }
 
 INLINE void delete_block(void *block)
 {
-	if (unlikely(!next_free_fast(block)))
-		delete_slow(block);
+	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
+	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+		next_free_in_slot(block, slot);
+	else
+		delete_other(block);
 }
 
 /* What a delete is told about size and alignment, the address map and the page know. */

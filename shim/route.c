@@ -4,12 +4,18 @@
 
 #include "legacy/legacy.h"
 #include "next/next.h"
+#include "shim/base/lock.h"
 #include "shim/init.h"
 #include "shim/system.h"
+
+#include <pthread.h>
 
 shim_route_word shim_routes[NEXT_CLASSES];
 shim_route_word shim_old_side[NEXT_CLASSES];
 _Atomic uint32_t shim_classes_elsewhere = NEXT_CLASSES;
+
+static struct lock flips = LOCK_INIT;
+static uint32_t doors[NEXT_CLASSES]; /* [lock: flips] next's, when nobody waits for attention */
 
 /* No class straddles a border of legacy's (bin.h), so its largest size speaks for all of them. */
 static bool legacy_serves(unsigned class)
@@ -26,6 +32,7 @@ bool shim_route_possible(unsigned class, enum shim_backend backend)
 	case SHIM_LEGACY:
 		return shim_legacy_available() && legacy_serves(class);
 	case SHIM_NEXT:
+	case SHIM_SHARE:
 		return shim_next_available() && !shim_stands_aside();
 	case SHIM_UNSET:
 		break;
@@ -33,9 +40,38 @@ bool shim_route_possible(unsigned class, enum shim_backend backend)
 	return false;
 }
 
+NOINLINE enum shim_backend shim_route_resolve(unsigned class, unsigned word)
+{
+	enum shim_backend route = (enum shim_backend)(word & ~(unsigned)SHIM_ATTEND);
+	if (route != SHIM_SHARE)
+		return route;
+	return next_admits(class) ? SHIM_NEXT : shim_old_side_of(class);
+}
+
+/* --- flips ---------------------------------------------------------------------------------------- */
+
+void shim_routes_init(void)
+{
+	lock_join_fork(&flips, 1, sizeof(flips));
+}
+
+void shim_flips_begin(sigset_t *mask_before)
+{
+	sigset_t all;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, mask_before);
+	lock_acquire(&flips);
+}
+
+void shim_flips_end(const sigset_t *mask_before)
+{
+	lock_release(&flips);
+	pthread_sigmask(SIG_SETMASK, mask_before, NULL);
+}
+
 /* Every change of a word is counted by whoever made it, so the sum of all changes is right whatever
  * their order; and a flip away from the system is counted before it returns. */
-static void count_change(uint8_t from, uint8_t to)
+static void count_change(unsigned from, unsigned to)
 {
 	if (from == SHIM_SYSTEM && to != SHIM_SYSTEM)
 		fetch_add_acq_rel(&shim_classes_elsewhere, 1);
@@ -44,37 +80,66 @@ static void count_change(uint8_t from, uint8_t to)
 }
 
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the
- * slots are swept. Two callers at once could leave one's word with the other's door; whoever finds, after
- * its door, that the word is no longer its own sets the door again for the word that is there. The last
- * one to set a door finds the word unchanged, so they agree.
- * All seq_cst: my word precedes my door and my second look in the one order everybody sees. */
-static void route_store(unsigned class, enum shim_backend backend)
+ * slots are swept. SHIM_ATTEND is somebody else's and stays, and with it the shut door. */
+static void route_store(unsigned class, enum shim_backend backend, uint32_t door)
 {
-	uint8_t word = (uint8_t)backend;
-	count_change(exchange_seq_cst(&shim_routes[class], word), word);
-	for (;;) {
-		next_door_set(class, word == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
-		uint8_t seen = load_seq_cst(&shim_routes[class]);
-		if (seen == word)
-			return;
-		word = seen;
-	}
+	uint8_t before = load_relaxed(&shim_routes[class]);
+	uint8_t word = (uint8_t)(backend | (before & SHIM_ATTEND));
+	/* seq_cst: the flip's first step, see next/heap.c */
+	exchange_seq_cst(&shim_routes[class], word);
+	count_change(before, word);
+	doors[class] = door;
+	next_door_set(class, word & SHIM_ATTEND ? 0 : door);
+}
+
+bool shim_route_change(unsigned class, enum shim_backend backend, uint32_t door)
+{
+	bool share = backend == SHIM_SHARE;
+	if (!shim_route_possible(class, backend) ||
+	    (share && (door == 0 || door == NEXT_DOOR_OPEN)))
+		return false;
+	route_store(class, backend, share ? door : backend == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
+	return true;
 }
 
 bool shim_route_set(unsigned class, enum shim_backend backend)
 {
-	if (!shim_route_possible(class, backend))
-		return false;
-	route_store(class, backend);
-	return true;
+	sigset_t mask;
+	shim_flips_begin(&mask);
+	bool done = shim_route_change(class, backend, 0);
+	shim_flips_end(&mask);
+	return done;
 }
 
 bool shim_route_set_old_side(unsigned class, enum shim_backend backend)
 {
-	if (!shim_route_possible(class, backend))
+	if (backend == SHIM_SHARE || !shim_route_possible(class, backend))
 		return false;
 	store_relaxed(&shim_old_side[class], (uint8_t)backend);
 	return true;
+}
+
+/* With its door shut a class comes through the slow path each time. */
+void shim_attend(bool wanted)
+{
+	sigset_t mask;
+	shim_flips_begin(&mask);
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
+		uint8_t before = load_relaxed(&shim_routes[class]);
+		uint8_t word = (uint8_t)(wanted ? before | SHIM_ATTEND : before & ~SHIM_ATTEND);
+		if (word == before)
+			continue;
+		store_seq_cst(&shim_routes[class], word);
+		count_change(before, word);
+		if (doors[class] != 0)
+			next_door_set(class, wanted ? 0 : doors[class]);
+	}
+	shim_flips_end(&mask);
+}
+
+uint32_t shim_route_door(unsigned class)
+{
+	return doors[class];
 }
 
 static enum shim_backend first_side(unsigned class, bool everything_system)
@@ -86,9 +151,12 @@ static enum shim_backend first_side(unsigned class, bool everything_system)
 
 void shim_routes_start(bool everything_system)
 {
+	sigset_t mask;
+	shim_flips_begin(&mask);
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		enum shim_backend backend = first_side(class, everything_system);
 		store_relaxed(&shim_old_side[class], (uint8_t)backend);
-		route_store(class, backend);
+		route_store(class, backend, backend == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
 	}
+	shim_flips_end(&mask);
 }

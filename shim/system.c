@@ -3,16 +3,14 @@
 #include "shim/system.h"
 
 #include "shim/base/check.h"
+#include "shim/base/os.h"
 #include "shim/init.h"
+#include "shim/linker.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 
-/* Weak, so as not to drag it into static programs. Where libc does so itself, dlsym() finds nothing there
- * and answers NULL, which is the same to us. */
-extern __typeof__(dlsym) dlsym __attribute__((weak));
-
-static bool available;
+static bool available, is_glibc;
 static void (*free_that_may_change_errno)(void *block);
 
 /* --- stand-ins: before the look-up, and for ever where there is nothing to find ------------------- */
@@ -71,6 +69,8 @@ static COLD size_t no_usable_bytes(void *block)
 	shim_init();
 	if (shim_system.usable_bytes != no_usable_bytes)
 		return shim_system.usable_bytes(block);
+	if (shim_routed())
+		strange(block);
 	return 0;
 }
 
@@ -92,21 +92,14 @@ static void free_keeping_errno(void *block)
 	errno = saved_errno;
 }
 
-/* glibc's own free keeps errno since 2.33, the version that brought mallinfo2, and is then called
- * without a detour. */
-static bool free_is_known_to_keep_errno(const struct shim_system *found, void *scope)
-{
-	return found->mallinfo2 && (void *)found->free == dlsym(scope, "__libc_free");
-}
-
 static bool look_up(struct shim_system *found, void *scope)
 {
-	found->malloc = dlsym(scope, "malloc");
-	found->calloc = dlsym(scope, "calloc");
-	found->realloc = dlsym(scope, "realloc");
-	found->free = dlsym(scope, "free");
-	found->posix_memalign = dlsym(scope, "posix_memalign");
-	found->usable_bytes = dlsym(scope, "malloc_usable_size");
+	found->malloc = linker_symbol(scope, "malloc");
+	found->calloc = linker_symbol(scope, "calloc");
+	found->realloc = linker_symbol(scope, "realloc");
+	found->free = linker_symbol(scope, "free");
+	found->posix_memalign = linker_symbol(scope, "posix_memalign");
+	found->usable_bytes = linker_symbol(scope, "malloc_usable_size");
 	return found->malloc && found->calloc && found->realloc && found->free &&
 	       found->posix_memalign && found->usable_bytes;
 }
@@ -114,11 +107,11 @@ static bool look_up(struct shim_system *found, void *scope)
 /* These concern the allocator as a whole, so another one's answer is merely beside the point. */
 static void look_up_extras(struct shim_system *found, void *scope)
 {
-	found->trim = dlsym(scope, "malloc_trim");
-	found->mallinfo2 = dlsym(scope, "mallinfo2");
-	found->stats = dlsym(scope, "malloc_stats");
-	found->info = dlsym(scope, "malloc_info");
-	found->mallopt = dlsym(scope, "mallopt");
+	found->trim = linker_symbol(scope, "malloc_trim");
+	found->mallinfo2 = linker_symbol(scope, "mallinfo2");
+	found->stats = linker_symbol(scope, "malloc_stats");
+	found->info = linker_symbol(scope, "malloc_info");
+	found->mallopt = linker_symbol(scope, "mallopt");
 }
 
 void shim_system_resolve(bool in_order)
@@ -126,10 +119,13 @@ void shim_system_resolve(bool in_order)
 	struct shim_system found = { .malloc = NULL };
 	void *scope = in_order ? RTLD_NEXT : RTLD_DEFAULT;
 
-	if (!HAKMEM_MIGRATION || !dlsym || !look_up(&found, scope))
+	if (!HAKMEM_MIGRATION || !look_up(&found, scope))
 		return;
 	look_up_extras(&found, scope);
-	if (!free_is_known_to_keep_errno(&found, scope)) {
+	is_glibc = (void *)found.free == linker_symbol(scope, "__libc_free");
+	/* glibc's own free keeps errno since 2.33, the version that brought mallinfo2, and is then called
+	 * without a detour. */
+	if (!is_glibc || !found.mallinfo2) {
 		free_that_may_change_errno = found.free;
 		found.free = free_keeping_errno;
 	}
@@ -140,6 +136,14 @@ void shim_system_resolve(bool in_order)
 bool shim_system_available(void)
 {
 	return HAKMEM_MIGRATION && available;
+}
+
+bool shim_system_may_look_at(const void *block)
+{
+	/* glibc looks at the word before a block. Others hand out blocks with nothing before them. */
+	if (!is_glibc || ((uintptr_t)block & (OS_PAGE_BYTES - 1)) >= sizeof(size_t))
+		return true;
+	return os_is_mapped((const char *)block - sizeof(size_t));
 }
 
 void *shim_system_aligned(size_t alignment, size_t bytes)

@@ -40,6 +40,9 @@ void shim_system_resolve(bool in_order);
 /* False in a static program, where nothing stands behind us. */
 MUST_USE bool shim_system_available(void);
 
+/* False if the system's own checks would fault on an address that the process has mapped. */
+MUST_USE bool shim_system_may_look_at(const void *block);
+
 /* A block of the system, or NULL with errno as it was. alignment: a power of two above 16. */
 MUST_USE void *shim_system_aligned(size_t alignment, size_t bytes);
 

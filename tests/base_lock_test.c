@@ -9,7 +9,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/select.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Two groups, one with a stride, as the shards of legacy have. */
@@ -64,6 +66,9 @@ static void *count(void *argument)
 	uint64_t waited = 0;
 	for (int i = 0; i < ROUNDS; i++) {
 		waited += lock_acquire(&single);
+		/* Whoever is the first stays until another waits. */
+		while (counted == 0 && !(load_relaxed(&single.word) & LOCK_SLEEPER))
+			sched_yield();
 		uint64_t before = counted;
 		if (i % 64 == 0)
 			sched_yield(); /* so that the others meet it taken */
@@ -285,6 +290,47 @@ static void a_handler_does_not_fork_inside_another_fork(void **state)
 	assert_true(all_free());
 }
 
+/* Holds a lock that a fork waits for, and ends the process once the fork waits. */
+static void *hold_and_terminate(void *forking)
+{
+	const struct timespec patience = { .tv_sec = 20 };
+	sigset_t terminate;
+	sigemptyset(&terminate);
+	sigaddset(&terminate, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &terminate, NULL); /* for the thread that forks alone */
+	lock_acquire(&many[7].lock);
+	store_release(&stop, true);
+	while (load_relaxed(&many[0].lock.word) != (uintptr_t)forking)
+		sched_yield();
+	kill(getpid(), SIGTERM);
+	pselect(0, NULL, NULL, NULL, &patience, &terminate);
+	kill(getpid(), SIGKILL);
+	return NULL;
+}
+
+static void a_fork_that_waits_for_ever_can_be_ended(void **state)
+{
+	(void)state;
+	if (HAKMEM_SANITIZER)
+		skip(); /* TSan refuses threads after a fork */
+	int status = 0;
+	store_relaxed(&stop, false);
+	pid_t child = fork();
+	if (child == 0) {
+		pthread_t thread;
+		signal(SIGTERM, SIG_DFL);
+		if (pthread_create(&thread, NULL, hold_and_terminate, (void *)thread_token()))
+			_exit(1);
+		while (!load_acquire(&stop))
+			sched_yield();
+		fork_prepare();
+		_exit(2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -307,6 +353,7 @@ int main(void)
 		cmocka_unit_test(threads_that_fork_at_once_over_busy_locks_all_get_on),
 		cmocka_unit_test(a_handler_that_interrupted_a_holder_may_fork),
 		cmocka_unit_test(a_handler_does_not_fork_inside_another_fork),
+		cmocka_unit_test(a_fork_that_waits_for_ever_can_be_ended),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

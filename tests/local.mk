@@ -67,7 +67,7 @@ AM_TESTS_ENVIRONMENT = \
 
 # ---------------------------------------------------------------------------------------- the build
 
-script_tests += tests/install_test.sh tests/shim_exports_test.sh
+script_tests += tests/bootstrap_test.sh tests/install_test.sh tests/shim_exports_test.sh
 
 # Unit tests that set routes; the list is tests/routes.h's.
 shim_ldadd = libhakmem_routes.la $(unit_ldadd)
@@ -84,10 +84,17 @@ tests_shim_threads_test_LDADD = $(shim_ldadd)
 unit_tests += tests/shim_misuse_test
 tests_shim_misuse_test_LDADD = $(shim_ldadd)
 
-# HAKMEM_TEST_CHILDREN=10000 for the long run.
 check_PROGRAMS += tests/shim_fork_test
 slow_tests += tests/shim_fork_test
 tests_shim_fork_test_LDADD = $(shim_ldadd)
+
+# make fork-storm [FORK_CHILDREN=10000]: that test's long run, so many children for every set of routes.
+FORK_CHILDREN = 10000
+fork-storm: tests/shim_fork_test$(EXEEXT)
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) HAKMEM_TEST_CHILDREN='$(FORK_CHILDREN)' \
+		$(SANITIZER_RUN) tests/shim_fork_test$(EXEEXT)
+
+.PHONY: fork-storm
 
 # Whole programs that know nothing of the library, and a script that runs them with it. A sanitizer's
 # build exports no malloc to run them on.
@@ -98,6 +105,7 @@ check_PROGRAMS += \
 	tests/preload_late \
 	tests/preload_own_malloc \
 	tests/preload_short \
+	tests/preload_stuck_fork \
 	tests/preload_wrapper \
 	tests/shim_operators_test
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
@@ -105,7 +113,8 @@ tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXF
 endif
 EXTRA_DIST += tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
-# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: under every sanitizer, in builds of their own.
+# make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
+# sanitizer, in builds of their own.
 check_PROGRAMS += tests/stress
 tests_stress_LDADD = $(shim_ldadd)
 slow_tests += tests/shim_stress_test.sh
@@ -119,7 +128,8 @@ stress:
 .PHONY: stress
 
 if MIGRATION
-unit_tests += tests/shim_pools_test
+unit_tests += tests/shim_info_test tests/shim_pools_test
+tests_shim_info_test_LDADD = $(shim_ldadd)
 tests_shim_pools_test_LDADD = $(shim_ldadd)
 endif
 
@@ -137,6 +147,7 @@ unit_tests += \
 	tests/next_next_test \
 	tests/next_page_test \
 	tests/next_segment_test \
+	tests/next_site_test \
 	tests/next_stack_test
 tests_base_check_test_LDADD = $(unit_ldadd)
 tests_base_lock_test_LDADD = $(unit_ldadd)
@@ -149,6 +160,7 @@ tests_next_misuse_test_LDADD = $(unit_ldadd)
 tests_next_next_test_LDADD = $(unit_ldadd)
 tests_next_page_test_LDADD = $(unit_ldadd)
 tests_next_segment_test_LDADD = $(unit_ldadd)
+tests_next_site_test_LDADD = $(unit_ldadd)
 tests_next_stack_test_LDADD = $(unit_ldadd)
 
 # Without its tag the stack hands a block out twice, and the test has to see it.
@@ -181,8 +193,20 @@ EXTRA_DIST += tests/legacy_support.h
 # ------------------------------------------------------------------------------------------ migrate
 
 if MIGRATION
-unit_tests += tests/migrate_plan_test
+unit_tests += \
+	tests/migrate_control_test \
+	tests/migrate_hash_test \
+	tests/migrate_page_test \
+	tests/migrate_plan_test \
+	tests/migrate_share_test \
+	tests/migrate_state_test
+tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
+tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_hash_test_LDADD = $(unit_ldadd)
+tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
+tests_migrate_share_test_LDADD = $(unit_ldadd)
+tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_start_test.sh tests/migrate_tool_test.sh
 check_PROGRAMS += tests/migrate_owner
@@ -192,11 +216,22 @@ EXTRA_DIST += tests/fuzz_plan.c
 
 # ------------------------------------------------------------------------------------ real programs
 
-slow_tests += tests/programs_test.sh tests/yardstick_test.sh
+slow_tests += tests/flag_cost_test.sh tests/programs_test.sh tests/yardstick_test.sh
+
+# make flag-cost [FLAG_COST_OPTIONS=--update-readme]: the same programs, and what the library costs them
+# while all is old. Twenty minutes, on a machine that does nothing else.
+FLAG_COST_OPTIONS = --strict
+flag-cost: libhakmem.la bench/pairs$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/flag-cost --lib '$(abs_top_builddir)/.libs/libhakmem.so' \
+		$(FLAG_COST_OPTIONS)
+
+.PHONY: flag-cost
 
 EXTRA_DIST += \
 	tests/flag-cost \
+	tests/flag_cost_test.sh \
 	tests/programs \
+	tests/programs.d/burden.c \
 	tests/programs.d/corrupt.c \
 	tests/programs.d/harness.py \
 	tests/programs.d/launch.c \

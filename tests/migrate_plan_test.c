@@ -27,7 +27,7 @@ static void assert_exactly(const char *text, size_t first, size_t last, enum pla
 {
 	struct plan plan = parsed(text);
 
-	for (unsigned class = 0; class < NEXT_CLASSES; class++) {
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		bool inside = class >= next_class_of(first) && class <= next_class_of(last);
 		assert_int_equal(plan.class[class].target, inside ? target : PLAN_OLD);
 	}
@@ -43,7 +43,7 @@ static void assert_refused_where(const char *text, size_t length, bool has_syste
 	if (!strstr(error.reason, reason))
 		fail_msg("%s: \"%s\" instead of \"%s\"", text, error.reason, reason);
 	assert_int_equal(error.offset, offset);
-	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
 		assert_int_equal(plan.class[class].target, PLAN_OLD);
 	assert_int_equal(plan.old_mid, PLAN_LEGACY);
 }
@@ -161,6 +161,115 @@ static void blanks_may_stand_around_every_word(void **state)
 	assert_exactly("\t 2k\t- 8k  =\tlegacy ", 2048, 8192, PLAN_LEGACY);
 }
 
+static void assert_share(const char *text, enum share_of of, uint32_t size, bool control)
+{
+	struct plan plan = parsed(text);
+	const struct plan_class *class = &plan.class[next_class_of(4096)];
+
+	assert_int_equal(class->target, PLAN_NEXT);
+	assert_int_equal(class->share.of, of);
+	assert_int_equal(class->share.size, size);
+	assert_int_equal(class->share.control, control);
+}
+
+static void a_share_says_how_much_of_what(void **state)
+{
+	(void)state;
+	assert_share("4k=next", SHARE_OF_ALL, SHARE_WHOLE, false);
+	assert_share("4k=next@25%:thread", SHARE_OF_THREADS, 25 * SHARE_PERCENT, false);
+	assert_share("4k=next@0.5%:process", SHARE_OF_PROCESSES, SHARE_PERCENT / 2, false);
+	assert_share("4k=next@007.25%:host", SHARE_OF_HOSTS, 7250000, false);
+	assert_share("4k=next@0.000001%:thread", SHARE_OF_THREADS, 1, false);
+	assert_share("4k=next@0%:thread", SHARE_OF_THREADS, 0, false);
+	assert_share("4k=next@100.000000%:thread", SHARE_OF_THREADS, SHARE_WHOLE, false);
+	assert_share("4k=next@5%:thread/control", SHARE_OF_THREADS, 5 * SHARE_PERCENT, true);
+	assert_share("4k=next@50%:host/control", SHARE_OF_HOSTS, SHARE_WHOLE / 2, true);
+	assert_share("4k = next @ 25 % : thread / control", SHARE_OF_THREADS, 25 * SHARE_PERCENT,
+		     true);
+	/* The last item is the whole word on a class. */
+	assert_share("4k=next@5%:thread/control,4k=next", SHARE_OF_ALL, SHARE_WHOLE, false);
+	assert_share("4k=next,4k=next@5%:host", SHARE_OF_HOSTS, 5 * SHARE_PERCENT, false);
+}
+
+static void a_class_is_written_as_it_was_read(void **state)
+{
+	(void)state;
+	const char *const texts[] = {
+		"next",
+		"old",
+		"legacy",
+		"system",
+		"next@25%:thread",
+		"next@0.5%:process/control",
+		"next@100%:host",
+		"next@0%:thread",
+		"next@0.000001%:thread",
+		"next@12.345678%:process/control",
+		"next@50%:thread/control",
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		char text[64] = "4k=", back[PLAN_CLASS_TEXT_BYTES];
+		strcat(text, texts[i]);
+		struct plan plan = parsed(text);
+		plan_class_text(&plan.class[next_class_of(4096)], back);
+		assert_string_equal(back, texts[i]);
+	}
+}
+
+static void a_salt_is_any_text_and_holds_for_the_plan(void **state)
+{
+	(void)state;
+	struct plan plan = parsed("tiny=next");
+	assert_string_equal(plan.salt, "");
+	assert_false(plan.salt_named);
+	plan = parsed("salt = spring 26: a=b@c%/d , tiny=next");
+	assert_string_equal(plan.salt, "spring 26: a=b@c%/d");
+	assert_true(plan.salt_named);
+	plan = parsed("tiny=next,salt=12345678901234567890123456789012");
+	assert_string_equal(plan.salt, "12345678901234567890123456789012");
+}
+
+static void a_plan_over_another_replaces_what_it_names(void **state)
+{
+	(void)state;
+	struct plan plan = parsed("all=next@5%:host,old=system,salt=a");
+	struct plan upper = parsed("tiny=old,4k=next@25%:thread");
+
+	plan_overlay(&plan, &upper);
+	assert_int_equal(plan.class[0].target, PLAN_OLD);
+	assert_int_equal(plan.class[next_class_of(4096)].share.of, SHARE_OF_THREADS);
+	assert_int_equal(plan.class[next_class_of(8192)].share.of, SHARE_OF_HOSTS);
+	assert_int_equal(plan.old_mid, PLAN_SYSTEM);
+	assert_string_equal(plan.salt, "a");
+	upper = parsed("old=legacy,salt=b");
+	plan_overlay(&plan, &upper);
+	assert_int_equal(plan.old_mid, PLAN_LEGACY);
+	assert_string_equal(plan.salt, "b");
+	assert_int_equal(plan.class[next_class_of(8192)].target, PLAN_NEXT);
+	upper = parsed("");
+	plan_overlay(&plan, &upper);
+	assert_string_equal(plan.salt, "b");
+}
+
+static void classes_alone_are_read_as_in_a_plan(void **state)
+{
+	(void)state;
+	const char *text = "tiny, 4k,16k - 32k";
+	bool named[NEXT_CLASSES] = { false };
+	struct plan_error error;
+
+	assert_true(plan_parse_classes(named, text, strlen(text), &error));
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		assert_int_equal(named[class], class <= next_class_of(1024) ||
+						       class == next_class_of(4096) ||
+						       (class >= next_class_of(16 * KIB) &&
+							class <= next_class_of(32 * KIB)));
+	const char *const wrong[] = { "", ",", "tiny,", "tiny=next", "tiny mid", "0", "x" };
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		assert_false(plan_parse_classes(named, wrong[i], strlen(wrong[i]), &error));
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 static void legacy_outside_its_band_is_refused(void **state)
@@ -189,7 +298,9 @@ static void words_that_do_not_exist_are_refused(void **state)
 	assert_refused("tiny next", "no '='", 0);
 	assert_refused("tiny=next mid=next", "a second '='", 5);
 	assert_refused("=next", "no selector", 0);
-	assert_refused(" tiny= ", "no target", 6);
+	assert_refused(" tiny= ", "nothing after '='", 6);
+	assert_refused("old=", "nothing after '='", 4);
+	assert_refused("salt= ,tiny=next", "nothing after '='", 5);
 }
 
 static void empty_items_are_refused(void **state)
@@ -240,12 +351,54 @@ static void a_wrong_old_side_is_refused(void **state)
 	assert_refused("old=system, old=system", "named twice", 12);
 }
 
-static void shares_and_control_arms_are_refused(void **state)
+static void wrong_shares_are_refused(void **state)
 {
 	(void)state;
-	assert_refused("4k=next@25%:thread", "shares (@) are not supported", 7);
-	assert_refused("4k=next@5%:thread/control", "shares (@) are not supported", 7);
-	assert_refused("4k=next/control", "control arms (/) are not supported", 7);
+	const char *number = "a share is a number of percent", *what = "a share of what?";
+
+	assert_refused("4k=next@", number, 8);
+	assert_refused("4k=next@:thread", number, 8);
+	assert_refused("4k=next@%:thread", number, 8);
+	assert_refused("4k=next@25:thread", number, 8);
+	assert_refused("4k=next@.5%:thread", number, 8);
+	assert_refused("4k=next@5.%:thread", number, 8);
+	assert_refused("4k=next@-5%:thread", number, 8);
+	assert_refused("4k=next@5e1%:thread", number, 8);
+	assert_refused("4k=next@1.2.3%:thread", number, 8);
+	assert_refused("4k=next@ 2 5%:thread", number, 9);
+	assert_refused("4k=next@0.1234567%:thread", "6 decimals at most", 8);
+	assert_refused("4k=next@100.000001%:thread", "100% at most", 8);
+	assert_refused("4k=next@101%:thread", "100% at most", 8);
+	assert_refused("4k=next@99999999999999999999999999%:thread", "100% at most", 8);
+	assert_refused("4k=next@25%", what, 11);
+	assert_refused("4k=next@25% thread", what, 12);
+	assert_refused("4k=next@25%:", what, 12);
+	assert_refused("4k=next@25%:threads", what, 12);
+	assert_refused("4k=next@25%:Host", what, 12);
+	assert_refused("4k=next@25%/control", what, 11);
+	assert_refused("4k=next@@25%:thread", number, 8);
+	assert_refused("4k=legacy@25%:thread", "only next takes a share", 9);
+	assert_refused("4k=old@25%:thread", "only next takes a share", 6);
+	assert_refused("old=system@25%:host", "no such target", 4);
+	assert_refused("tiny=nxt@25%:host", "no such target", 5);
+}
+
+static void wrong_control_arms_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("4k=next/control", "a control arm needs a share", 7);
+	assert_refused("4k=next@5%:thread/", "no such arm", 18);
+	assert_refused("4k=next@5%:thread/canary", "no such arm", 18);
+	assert_refused("4k=next@5%:thread/control/control", "no such arm", 18);
+	assert_refused("4k=next@50.000001%:thread/control", "no room for a control arm", 8);
+	assert_refused("4k=next@100%:host/control", "no room for a control arm", 8);
+}
+
+static void wrong_salts_are_refused(void **state)
+{
+	(void)state;
+	assert_refused("salt=a,salt=a", "the salt is named twice", 7);
+	assert_refused("salt=123456789012345678901234567890123", "longer than 32 bytes", 5);
 }
 
 static void system_is_refused_where_there_is_none(void **state)
@@ -350,10 +503,12 @@ static unsigned random_below(unsigned end)
 static size_t random_text(char *text, size_t room)
 {
 	static const char *const pieces[] = {
-		"all", "tiny", "mid",	"large", "huge", "old",	 "next", "legacy",
-		"=",   "=",    "=",	",",	 ",",	 "-",	 " ",	 "system",
-		"4k",  "2k",   "32KiB", "1m",	 "0",	 "1025", "@25%", "18446744073709551616",
-		"/",   "\t",   "4096",	"g",
+		"all",	 "tiny",   "mid",     "large",	  "huge", "old",
+		"next",	 "legacy", "=",	      "=",	  "=",	  ",",
+		",",	 "-",	   " ",	      "system",	  "4k",	  "2k",
+		"32KiB", "1m",	   "0",	      "1025",	  "@25%", "18446744073709551616",
+		"/",	 "\t",	   "4096",    "g",	  "salt", "@0.5%:thread/control",
+		":host", "%",	   "control", ":process",
 	};
 	size_t used = 0;
 	unsigned count = random_below(14);
@@ -374,7 +529,11 @@ static size_t random_text(char *text, size_t room)
 
 static void check_plan(const struct plan *plan, bool has_system)
 {
-	for (unsigned class = 0; class < NEXT_CLASSES; class++) {
+	assert_non_null(memchr(plan->salt, '\0', sizeof(plan->salt)));
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
+		const struct share *share = &plan->class[class].share;
+		assert_true(share->size <= (share->control ? SHARE_WHOLE / 2 : SHARE_WHOLE));
+		assert_true(share->of == SHARE_OF_ALL || plan->class[class].target == PLAN_NEXT);
 		enum plan_target target = plan_served_by(plan, class);
 		assert_true(target == PLAN_NEXT || target == PLAN_LEGACY || target == PLAN_SYSTEM);
 		assert_false(target == PLAN_SYSTEM && !has_system);
@@ -440,13 +599,20 @@ int main(void)
 		cmocka_unit_test(later_items_override_earlier_ones),
 		cmocka_unit_test(the_old_side_holds_wherever_it_is_named),
 		cmocka_unit_test(blanks_may_stand_around_every_word),
+		cmocka_unit_test(a_share_says_how_much_of_what),
+		cmocka_unit_test(a_class_is_written_as_it_was_read),
+		cmocka_unit_test(a_salt_is_any_text_and_holds_for_the_plan),
+		cmocka_unit_test(a_plan_over_another_replaces_what_it_names),
+		cmocka_unit_test(classes_alone_are_read_as_in_a_plan),
 		cmocka_unit_test(legacy_outside_its_band_is_refused),
 		cmocka_unit_test(words_that_do_not_exist_are_refused),
 		cmocka_unit_test(empty_items_are_refused),
 		cmocka_unit_test(wrong_sizes_are_refused),
 		cmocka_unit_test(wrong_ranges_are_refused),
 		cmocka_unit_test(a_wrong_old_side_is_refused),
-		cmocka_unit_test(shares_and_control_arms_are_refused),
+		cmocka_unit_test(wrong_shares_are_refused),
+		cmocka_unit_test(wrong_control_arms_are_refused),
+		cmocka_unit_test(wrong_salts_are_refused),
 		cmocka_unit_test(system_is_refused_where_there_is_none),
 		cmocka_unit_test(bytes_that_no_plan_has_are_refused),
 		cmocka_unit_test(a_text_that_is_too_long_is_refused),

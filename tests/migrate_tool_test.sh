@@ -38,7 +38,11 @@ expect 2 'fly' "$hakmem" --fly
 expect 2 'which program?' "$hakmem" run
 expect 2 'which program?' "$hakmem" run --
 expect 2 'nothing to do with: 4k' "$hakmem" classes 4k
-expect 1 'cannot write' sh -c '"$0" classes >/dev/full' "$hakmem"
+for shown in --help --version 'run --help' classes 'classes --help' 'classes --json'; do
+	expect 1 'hakmem: cannot write the output' sh -c '"$0" $1 >/dev/full' "$hakmem" "$shown"
+done
+expect 2 'no such command' sh -c '"$0" fly >/dev/full' "$hakmem"
+expect 1 'cannot write' sh -c '"$0" classes >&-' "$hakmem"
 
 # ------------------------------------------------------------------------------------- classes
 
@@ -97,8 +101,23 @@ for size, target, served_by in (
 ):
     assert row_of(size)["target"] == target, size
     assert row_of(size)["served_by"] == served_by, size
+assert not any("share_pct" in row for row in rows)
+END
+	"$hakmem" classes --json --plan 'salt=a"b\, 4k=next@0.5%:host/control' >"$work/share.json" ||
+		fail 'classes --json with a share'
+	python3 - "$work/share.json" <<'END' || fail 'classes --json is wrong about a share'
+import json, sys
+
+shown = json.load(open(sys.argv[1]))
+assert shown["salt"] == 'a"b\\'
+rows = [row for row in shown["classes"] if "share_pct" in row]
+assert [row["max_bytes"] for row in rows] == [4096]
+assert (rows[0]["share_pct"], rows[0]["share_of"], rows[0]["control"]) == (0.5, "host", True)
+assert (rows[0]["served_by"], rows[0]["rest_served_by"]) == ("next", "legacy")
 END
 fi
+expect 0 'next@12.5%:thread/control  next, else legacy' \
+	"$hakmem" classes --plan 4k=next@12.5%:thread/control
 
 # ------------------------------------------------------------- run: before the program starts
 

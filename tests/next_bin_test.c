@@ -66,6 +66,23 @@ static void a_power_of_two_is_a_class_of_its_own(void **state)
 		assert_int_equal(next_class_bytes(next_class_of(bytes)), bytes);
 }
 
+static void every_unit_has_a_slot_of_its_class_and_every_slot_one_class(void **state)
+{
+	(void)state;
+	unsigned slots = 0;
+	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
+		assert_int_equal(slot_first(bin), slots);
+		assert_true(slot_last(bin) >= slot_first(bin));
+		slots = slot_last(bin) + 1;
+	}
+	assert_int_equal(slots, NEXT_SLOTS);
+	for (size_t unit = 0; unit < NEXT_BIN_MAX_BYTES / 16; unit++) {
+		unsigned bin = next_class_of((unit + 1) * 16);
+		size_t slot = unit < SLOT_UNITS ? unit : slot_of_large_unit(unit);
+		assert_in_range(slot, slot_first(bin), slot_last(bin));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -75,6 +92,7 @@ int main(void)
 			no_block_wastes_more_than_an_eighth_and_the_mean_is_below_a_twentieth),
 		cmocka_unit_test(no_class_straddles_a_border_of_legacys_classes),
 		cmocka_unit_test(a_power_of_two_is_a_class_of_its_own),
+		cmocka_unit_test(every_unit_has_a_slot_of_its_class_and_every_slot_one_class),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,7 +57,7 @@ static size_t filled_slots(unsigned bin)
 {
 	size_t filled = 0;
 	for (uint32_t number = 1; number <= heap_count(); number++)
-		filled += load_relaxed(&heap_numbered(number)->slot[bin]) != EMPTY_PAGE;
+		filled += load_relaxed(&heap_numbered(number)->slot[slot_first(bin)]) != EMPTY_PAGE;
 	return filled;
 }
 
@@ -405,7 +405,7 @@ static void a_heap_nobody_has_is_shed_and_its_pages_serve_others(void **state)
 	heap_reap(next_heap_self, true);
 	assert_int_equal(page_owner(last), OWNER_SHARED);
 	assert_null(heap->queue[BIN]);
-	assert_ptr_equal(load_relaxed(&heap->slot[BIN]), EMPTY_PAGE);
+	assert_ptr_equal(load_relaxed(&heap->slot[slot_last(BIN)]), EMPTY_PAGE);
 	/* The first free of a full page finds the heap without a thread. */
 	next_free(blocks[100]);
 	assert_int_equal(load_relaxed(&full->owner), OWNER_SHARED);

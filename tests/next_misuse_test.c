@@ -210,8 +210,8 @@ static void what_belongs_to_no_page_dies(void **state)
 	char *span = take(3 * MIB);
 	char *segment = (char *)segment_of(span);
 	struct wrong wrong = { .block = segment };
-	/* The header, its page descriptors, and its second slice. */
-	const size_t offsets[] = { 0, 64, 4096, SLICE_BYTES, 2 * SLICE_BYTES - 16 };
+	/* The header, its page descriptors, and the rest of its slice. */
+	const size_t offsets[] = { 0, 64, 4096, SLICE_BYTES / 2, SLICE_BYTES - 16 };
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
 		wrong.offset = offsets[i];
 		assert_true(dies(free_at_offset, &wrong, segment + offsets[i], "no page"));

@@ -106,7 +106,7 @@ static void a_page_holds_enough_blocks_and_its_bits_fit(void **state)
 	(void)state;
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		struct next_page *page = page_for(bin);
-		assert_in_range(page->block_count, 4, PAGE_WORDS * 64);
+		assert_in_range(page->block_count, 3, PAGE_BLOCKS);
 		if (page->block_bytes <= 2 * KIB)
 			assert_true(page->block_count >= 32);
 		assert_int_equal(load_relaxed(&page->words), (page->block_count + 63) / 64);

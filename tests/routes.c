@@ -48,3 +48,25 @@ bool route_all(const char *name)
 		done &= shim_route_set(class, backend_in(name, class));
 	return done;
 }
+
+const char *route_set;
+static bool (*route_of_group)(const char *name);
+
+static int set_routes(void **state)
+{
+	(void)state;
+	return route_of_group(route_set) ? 0 : -1;
+}
+
+int run_group_under_all_routes(const struct CMUnitTest *tests, size_t count,
+			       bool (*route)(const char *name))
+{
+	int failures = 0;
+	route_of_group = route;
+	for (const char *const *set = route_sets; *set; set++) {
+		route_set = *set;
+		print_message("--- routes: %s\n", route_set);
+		failures += _cmocka_run_group_tests(route_set, tests, count, set_routes, NULL);
+	}
+	return failures;
+}

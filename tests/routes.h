@@ -3,9 +3,7 @@
 #ifndef TESTS_ROUTES_H
 #define TESTS_ROUTES_H
 
-#include "shim/base/compiler.h"
-
-#include <stddef.h>
+#include "tests/support.h"
 
 /* "next", "old" (legacy for its band, the system for the rest), "system", "mixed" (class by class, old
  * and next by turns); "next" alone in a build without migration. Ends with NULL. */
@@ -13,5 +11,15 @@ extern const char *const route_sets[];
 
 /* Routes every class so. False for a name that is none of route_sets[]. Any thread. */
 MUST_USE bool route_all(const char *name);
+
+/* The set of routes that the running tests are under. */
+extern const char *route_set;
+
+/* Runs an array of cmocka tests as a group once under every set of routes, each set up by `route`, as a
+ * rule route_all. Gives the number of tests that failed. */
+#define run_under_all_routes(tests, route)                                                         \
+	run_group_under_all_routes((tests), sizeof(tests) / sizeof((tests)[0]), (route))
+MUST_USE int run_group_under_all_routes(const struct CMUnitTest *tests, size_t count,
+					bool (*route)(const char *name));
 
 #endif

@@ -15,8 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *routes;
-
 /* Around every border between classes, pools and paths, without being endless. */
 static const size_t sizes[] = {
 	0,	1,	 15,	  16,	   17,	    24,	     100,     255,	256,	257,
@@ -399,7 +397,7 @@ static void trim_gives_back_what_was_freed(void **state)
 {
 	(void)state;
 	void *blocks[256];
-	if (strcmp(routes, "next") != 0)
+	if (strcmp(route_set, "next") != 0)
 		skip(); /* what the others give back, and when, is theirs to decide */
 	for (size_t i = 0; i < 256; i++)
 		memset(blocks[i] = hakmem_malloc(60000), 1, 60000);
@@ -416,19 +414,13 @@ static void owners_are_told_without_touching(void **state)
 	assert_int_equal(hakmem_owner(&on_stack), HAKMEM_OWNER_SYSTEM);
 	for (int bit = 0; bit < 64; bit++)
 		(void)hakmem_owner((void *)((uintptr_t)1 << bit));
-	if (strcmp(routes, "next") != 0)
+	if (strcmp(route_set, "next") != 0)
 		return;
 	for (size_t i = 0; i < SIZES; i++) {
 		void *block = hakmem_malloc(sizes[i]);
 		assert_int_equal(hakmem_owner(block), HAKMEM_OWNER_NEXT);
 		hakmem_free(block);
 	}
-}
-
-static int set_routes(void **state)
-{
-	(void)state;
-	return route_all(routes) ? 0 : -1;
 }
 
 int main(void)
@@ -456,11 +448,5 @@ int main(void)
 		cmocka_unit_test(trim_gives_back_what_was_freed),
 		cmocka_unit_test(owners_are_told_without_touching),
 	};
-	int failures = 0;
-	for (const char *const *set = route_sets; *set; set++) {
-		routes = *set;
-		print_message("--- routes: %s\n", routes);
-		failures += cmocka_run_group_tests_name(routes, tests, set_routes, NULL);
-	}
-	return failures;
+	return run_under_all_routes(tests, route_all);
 }

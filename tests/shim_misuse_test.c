@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/shim_misuse_test.c - a bad pointer ends in one line and abort(), never in a fault of ours */
 #include "next/bin.h"
+#include "shim/base/map.h"
+#include "shim/base/os.h"
 #include "shim/hakmem.h"
+#include "shim/route.h"
 #include "tests/routes.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char *routes;
-
-static int set_routes(void **state)
-{
-	(void)state;
-	return route_all(routes) ? 0 : -1;
-}
+#include <sys/mman.h>
 
 static void do_free(void *block)
 {
@@ -161,6 +157,83 @@ static void what_is_no_address_is_told(void **state)
 #endif
 }
 
+/* --- where a huge block was ----------------------------------------------------------------------- */
+
+#define HUGE_BYTES (5 * MIB)
+
+/* Its place is taken by a page that has nothing before it, so that libc's checks would fault there. */
+static void lose_to_a_newcomer(void *block)
+{
+	hakmem_free(block);
+	if (mmap(block, OS_PAGE_BYTES, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != block ||
+	    os_is_mapped((char *)block - 1))
+		exit(1);
+}
+
+static void do_free_when_lost(void *block)
+{
+	lose_to_a_newcomer(block);
+	hakmem_free(block);
+}
+
+static void do_realloc_when_lost(void *block)
+{
+	lose_to_a_newcomer(block);
+	exit(hakmem_realloc(block, 100) != NULL);
+}
+
+static void do_usable_when_lost(void *block)
+{
+	lose_to_a_newcomer(block);
+	exit(hakmem_malloc_usable_size(block) != 0);
+}
+
+static void a_huge_block_freed_twice_is_told_although_its_place_is_taken(void **state)
+{
+	(void)state;
+	void *block = hakmem_malloc(HUGE_BYTES);
+	bool next_serves = hakmem_owner(block) == HAKMEM_OWNER_NEXT;
+	/* A sanitizer's malloc has checks of its own. */
+	if (next_serves && !HAKMEM_SANITIZER) {
+		assert_true(dies_with(do_free_when_lost, block, "hakmem: invalid pointer: 0x"));
+		assert_true(dies_with(do_realloc_when_lost, block, "hakmem: invalid pointer: 0x"));
+		assert_true(dies_with(do_usable_when_lost, block, "hakmem: invalid pointer: 0x"));
+	}
+	hakmem_free(block);
+	if (!next_serves || HAKMEM_SANITIZER)
+		skip();
+}
+
+static void the_systems_blocks_where_huge_ones_were_are_the_systems(void **state)
+{
+	(void)state;
+	if (!HAKMEM_MIGRATION || HAKMEM_SANITIZER)
+		skip(); /* no system; or one that takes its memory elsewhere */
+	const size_t bytes =
+		33 * MIB; /* glibc maps each such block by itself, whatever came before */
+	char *huge[64], *blocks[16];
+	size_t newcomers = 0;
+	assert_true(shim_route_set(NEXT_CLASS_HUGE, SHIM_NEXT));
+	for (size_t i = 0; i < 64; i++)
+		huge[i] = hakmem_malloc(HUGE_BYTES);
+	for (size_t i = 0; i < 64; i++)
+		hakmem_free(huge[i]);
+	for (size_t i = 0; i < 16; i++) {
+		blocks[i] = malloc(bytes);
+		blocks[i][bytes - 1] = (char)i;
+		newcomers += map_kind_of(blocks[i]) == MAP_NEXT_HUGE_GONE;
+	}
+	assert_true(newcomers > 0);
+	for (size_t i = 0; i < 16; i++) {
+		assert_true(hakmem_malloc_usable_size(blocks[i]) >= bytes);
+		blocks[i] = hakmem_realloc(blocks[i], 2 * bytes);
+		assert_int_equal(blocks[i][bytes - 1], i);
+		hakmem_free(blocks[i]);
+	}
+	assert_true(route_all(route_set));
+}
+
 static void strangers_go_to_the_system(void **state)
 {
 	(void)state;
@@ -184,13 +257,9 @@ int main(void)
 		cmocka_unit_test(a_freed_block_is_no_block),
 		cmocka_unit_test(the_rest_of_our_memory_is_told),
 		cmocka_unit_test(what_is_no_address_is_told),
+		cmocka_unit_test(a_huge_block_freed_twice_is_told_although_its_place_is_taken),
+		cmocka_unit_test(the_systems_blocks_where_huge_ones_were_are_the_systems),
 		cmocka_unit_test(strangers_go_to_the_system),
 	};
-	int failures = 0;
-	for (const char *const *set = route_sets; *set; set++) {
-		routes = *set;
-		print_message("--- routes: %s\n", routes);
-		failures += cmocka_run_group_tests_name(routes, tests, set_routes, NULL);
-	}
-	return failures;
+	return run_under_all_routes(tests, route_all);
 }

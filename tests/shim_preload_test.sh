@@ -49,15 +49,51 @@ done
 
 # ------------------------------------------------------------ every name that libc and libstdc++ have
 
+# What libc has and we leave to it, each with its reason.
+reviewed='
+__libc_malloc __libc_calloc __libc_realloc __libc_reallocarray __libc_free __libc_memalign __libc_valloc __libc_pvalloc
+	libc by its own name: whoever says so wants libc, and a block of it finds home by its address.
+	With these names ours, a malloc behind us that is a wrapper around them would come back to us.
+__libc_mallinfo __libc_mallopt
+	as above
+__malloc_hook __realloc_hook __memalign_hook __free_hook __malloc_initialize_hook
+	variables of old programs; libc itself calls nothing through them any more (2.34)
+__after_morecore_hook __morecore __default_morecore
+	as above
+malloc_get_state malloc_set_state
+	a heap that an old Emacs dumped: its blocks are strangers to us, and libc knows them
+'
 libraries=$(LD_PRELOAD='' ldd "$here/shim_operators_test" | awk '/libc\.so|libstdc\+\+/ { print $3 }')
-nm -D --defined-only $libraries |
-	sed -nE 's/.* [TWi] ([A-Za-z0-9_]+)@@.*/\1/p' |
-	grep -xE 'malloc|calloc|realloc|reallocarray|free|free_[a-z_]+|(posix_)?memalign|aligned_alloc|p?valloc|mallinfo2?|mallopt|malloc_[a-z_]+|_Zn[wa].*|_Zd[la].*' |
-	sort -u >"$work/wanted"
-nm -D --defined-only "$HAKMEM_LIB" | awk '{ print $3 }' | sort -u >"$work/exported"
-want "all $(wc -l <"$work/wanted") names of the family in libc and libstdc++ are exported" '' \
-	comm -23 "$work/wanted" "$work/exported"
-[ "$(wc -l <"$work/wanted")" -ge 35 ] || { echo 'FAIL the list of names is too short'; exit 1; }
+names='.*(malloc|calloc|realloc|memalign|valloc|aligned_alloc|mallinfo|mallopt|morecore).*|(__libc_)?c?free|free_.*|.*_free_hook'
+# Old versions of a name as well: programs ask for those.
+nm -D --defined-only $libraries | sed -nE 's/.* [A-Za-z] ([A-Za-z0-9_]+)(@.*)?$/\1/p' |
+	grep -xE "$names|_Zn[wa].*|_Zd[la].*" | sort -u >"$work/theirs"
+{
+	nm -D --defined-only "$HAKMEM_LIB" | awk '{ print $3 }'
+	printf '%s' "$reviewed" | grep -v '^	' | tr ' ' '\n'
+} | sort -u >"$work/known"
+want "all $(wc -l <"$work/theirs") names of the family in libc and libstdc++ are exported or left out for a reason" '' \
+	comm -23 "$work/theirs" "$work/known"
+[ "$(wc -l <"$work/theirs")" -ge 35 ] || { echo 'FAIL the list of names is too short'; exit 1; }
+
+# A program as old as cfree, which libc has under its old version only.
+version=$(nm -D --defined-only $libraries | sed -nE 's/.* cfree@+(.*)/\1/p')
+if [ -n "$version" ]; then
+	echo '#include <stdlib.h>
+	void old_cfree(void *block);
+	__asm__(".symver old_cfree, cfree@'"$version"'");
+	int main(void)
+	{
+		for (size_t bytes = 1; bytes < 10 << 20; bytes *= 3)
+			old_cfree(malloc(bytes));
+		return 0;
+	}' | $CC -O0 -fno-builtin -x c - -o "$work/old" || failures=$((failures + 1))
+	for plan in "${plans[@]}"; do
+		want "cfree in an old program, plan '$plan'" '' with "$plan" "$work/old"
+	done
+else
+	skip "cfree: this machine's libc has forgotten it"
+fi
 
 # ------------------------------------------------------------------- what needs the old side as well
 
@@ -68,6 +104,9 @@ if [ $migration = 1 ]; then
 	want 'a program whose malloc is a wrapper' ok with all=next "$here/preload_wrapper"
 	want 'opened late, no plan' ok "$here/preload_late" "$HAKMEM_LIB" 0
 	want 'opened late, on next' ok env HAKMEM_PLAN=all=next "$here/preload_late" "$HAKMEM_LIB" 1
+
+	want 'a fork that hangs in libc, without the library' ok "$here/preload_stuck_fork"
+	want 'a fork that hangs in libc can be ended' ok with all=system "$here/preload_stuck_fork"
 
 	# Where next gets no address space the process lives on the system. The shell that sets the
 	# limit execs the program itself.
@@ -119,34 +158,48 @@ fi
 
 # ---------------------------------------------------------------------------------- static programs
 
-source=$top_srcdir/tests/preload_static.c
-if [ -e "$archive" ] &&
-	$CC -O1 -static -I"$top_srcdir" -o "$work/static" "$source" "$archive" -lpthread 2>"$work/log"; then
+# link_static COMPILER SOURCE OPTION...: makes $work/program of it and the archive.
+link_static() {
+	local compiler=$1 source=$top_srcdir/tests/$2
+	shift 2
+	$compiler -O1 -static "$@" -I"$top_srcdir" -o "$work/program" "$source" "$archive" -lpthread \
+		>"$work/log" 2>&1
+}
+
+# want_linked COMPILER SOURCE OPTION...: the same, and the linker has nothing to say.
+want_linked() {
+	if link_static "$@" -Wl,--fatal-warnings && ! [ -s "$work/log" ]; then
+		echo "ok   static: $2 is linked without a warning"
+	else
+		echo "FAIL static: $2 is linked: $(cat "$work/log")"
+		failures=$((failures + 1))
+	fi
+}
+
+if ! [ -e "$archive" ]; then
+	skip 'static programs: configured without an archive'
+elif ! echo 'int main(void) { return 0; }' | $CC -static -x c - -o "$work/empty" 2>"$work/log"; then
+	skip "static programs: $(tail -n 1 "$work/log")"
+else
+	want_linked "$CC" preload_static.c
 	if [ $migration = 1 ]; then
 		refused='hakmem: HAKMEM_PLAN: "all=system": '
-		want 'static, no plan: legacy has its band, next the rest' '1 2 1' "$work/static"
-		want 'static, on next' '1 1 1' env HAKMEM_PLAN=all=next "$work/static"
+		want 'static, no plan: legacy has its band, next the rest' '1 2 1' "$work/program"
+		want 'static, on next' '1 1 1' env HAKMEM_PLAN=all=next "$work/program"
 		want 'static: a plan that names system is refused' "$refused" \
-			bash -c 'HAKMEM_PLAN=all=system "$1" 2>&1 >/dev/null | grep -o "^hakmem: HAKMEM_PLAN: .all=system.: "' sh "$work/static"
+			bash -c 'HAKMEM_PLAN=all=system "$1" 2>&1 >/dev/null | grep -o "^hakmem: HAKMEM_PLAN: .all=system.: "' sh "$work/program"
 	else
-		want 'static' '1 1 1' "$work/static"
+		want 'static' '1 1 1' "$work/program"
 	fi
-	if $CXX -O1 -std=c++17 -fsized-deallocation -static -o "$work/operators" "$top_srcdir/tests/shim_operators_test.cc" \
-		"$archive" -lpthread 2>"$work/log"; then
-		want 'static, C++ operators' '' "$work/operators"
-	else
-		skip "static C++: $(tail -n 1 "$work/log")"
-	fi
-	if $CC -O1 -static -I"$top_srcdir" -o "$work/own" "$top_srcdir/tests/preload_own_malloc.c" \
-		"$archive" -lpthread 2>"$work/log"; then
+	want_linked "$CXX" shim_operators_test.cc -std=c++17 -fsized-deallocation
+	want 'static, C++ operators' '' "$work/program"
+	if link_static "$CC" preload_own_malloc.c; then
 		echo 'FAIL a static program with a malloc of its own was linked with ours'
 		failures=$((failures + 1))
 	else
 		want 'static: two mallocs are refused by the linker' 'multiple definition' \
 			grep -om1 'multiple definition' "$work/log"
 	fi
-else
-	skip "static: $(tail -n 1 "$work/log" 2>/dev/null)"
 fi
 
 exit $((failures > 0))

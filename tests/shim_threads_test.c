@@ -11,14 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *routes;
-
-static int set_routes(void **state)
-{
-	(void)state;
-	return route_all(routes) ? 0 : -1;
-}
-
 static size_t live_blocks(void)
 {
 	struct hakmem_stats stats;
@@ -124,7 +116,7 @@ static void *leave_values(void *unused)
 static void destructors_of_keys_may_allocate(void **state)
 {
 	(void)state;
-	if (HAKMEM_SANITIZER && strcmp(routes, "next") != 0)
+	if (HAKMEM_SANITIZER && strcmp(route_set, "next") != 0)
 		skip(); /* the sanitizer's malloc, our system there, may be gone by then */
 	const unsigned threads = 500;
 	size_t live_before = live_blocks();
@@ -221,11 +213,5 @@ int main(void)
 		cmocka_unit_test(destructors_of_thread_locals_may_allocate),
 		cmocka_unit_test(blocks_outlive_their_thread),
 	};
-	int failures = 0;
-	for (const char *const *set = route_sets; *set; set++) {
-		routes = *set;
-		print_message("--- routes: %s\n", routes);
-		failures += cmocka_run_group_tests_name(routes, tests, set_routes, NULL);
-	}
-	return failures;
+	return run_under_all_routes(tests, route_all);
 }

@@ -8,8 +8,9 @@
  * before it is resized and before it is freed: two owners of one byte would each find the other's. When
  * all threads are gone as many blocks live as before.
  *
- * ROUTES: one of tests/routes.h, or "flips" (routes change all the while), or "all", one after the other
- * (the default; each gets its share of the time). Ends with 0, or abort() at the first thing found.
+ * ROUTES: one of tests/routes.h, or "flips" (routes change all the while), or "all" of these, one after
+ * the other (the default). SECONDS: of each; 5 for all together if it is not given. Ends with 0, or abort()
+ * at the first thing found.
  */
 #include "next/bin.h"
 #include "shim/base/atomic.h"
@@ -25,10 +26,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEPT_BLOCKS  256 /* a thread keeps at most so many */
-#define SHARED_SLOTS 512
-#define THREADS_MAX  256
-#define RARE_BYTES   (6 * MIB)
+#define KEPT_BLOCKS   256 /* a thread keeps at most so many */
+#define SHARED_SLOTS  512
+#define THREADS_MAX   256
+#define RARE_BYTES    (6 * MIB)
+#define TOTAL_SECONDS 5.0
 
 /* What is known of a block beside the block itself. Comes from the allocator under test as well. */
 struct entry {
@@ -303,11 +305,11 @@ static void run(const char *routes, double seconds, unsigned threads)
 int main(int argc, char **argv)
 {
 	const char *routes = "all";
-	double seconds = 5;
+	const char *given_seconds = NULL;
 	int threads = 16, sets = HAKMEM_MIGRATION;
 	for (int option; (option = getopt(argc, argv, "s:t:r:")) != -1;) {
 		if (option == 's')
-			seconds = atof(optarg);
+			given_seconds = optarg;
 		else if (option == 't')
 			threads = atoi(optarg);
 		else if (option == 'r')
@@ -315,19 +317,19 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	if (threads < 1 || threads > THREADS_MAX || seconds <= 0) {
+	bool all = strcmp(routes, "all") == 0;
+	for (const char *const *set = route_sets; *set; set++)
+		sets++;
+	double seconds = given_seconds ? atof(given_seconds) : TOTAL_SECONDS / (all ? sets : 1);
+	if (threads < 1 || threads > THREADS_MAX || !(seconds > 0)) {
 		fprintf(stderr, "usage: stress [-s SECONDS] [-t 1..%d] [-r ROUTES]\n", THREADS_MAX);
 		return 2;
 	}
-	if (strcmp(routes, "all") != 0) {
+	for (const char *const *set = route_sets; all && *set; set++)
+		run(*set, seconds, (unsigned)threads);
+	if (!all)
 		run(routes, seconds, (unsigned)threads);
-		return 0;
-	}
-	for (const char *const *set = route_sets; *set; set++)
-		sets++;
-	for (const char *const *set = route_sets; *set; set++)
-		run(*set, seconds / sets, (unsigned)threads);
-	if (HAKMEM_MIGRATION)
-		run("flips", seconds / sets, (unsigned)threads);
+	else if (HAKMEM_MIGRATION)
+		run("flips", seconds, (unsigned)threads);
 	return 0;
 }

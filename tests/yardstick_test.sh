@@ -35,8 +35,8 @@ make -C "$top_builddir" --no-print-directory bench/pairs >/dev/null
 	exit 1
 }
 
-HAKMEM_PLAN=all=next "$source/bench/instructions" --programs "$top_builddir/bench" \
-	--json "$work/counted.json" "migration=$HAKMEM_LIB" "alone=$work/.libs/libhakmem.so"
+"$source/bench/instructions" --programs "$top_builddir/bench" \
+	--json "$work/counted.json" "migration=$HAKMEM_LIB:all=next" "alone=$work/.libs/libhakmem.so"
 
 python3 - "$work/counted.json" <<'PYTHON'
 import json

@@ -26,22 +26,30 @@ PEERS = {
     "jemalloc": "libjemalloc.so.[0-9]",
     "tcmalloc": "libtcmalloc_minimal.so.[0-9]",
 }
+# Environment that allocators and the dynamic linker listen to.
+SETTINGS = ("LD_PRELOAD", "HAKMEM_", "MALLOC_", "_RJEM_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES",
+            "SNMALLOC_", "RPMALLOC_")
 PLANS = {"next": "all=next", "old": "all=old", "legacy": "mid=legacy"}
 
 
 class Library:
     """One column of a table: a library and the environment it gets."""
 
-    def __init__(self, name, path=None, variables=None):
+    def __init__(self, name, path=None, variables=None, takes_environment=False):
         self.name = name
+        self.takes_environment = takes_environment
         self.path = os.path.realpath(path) if path else None
         self.variables = variables or {}
 
-    def environment(self):
-        env = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-        # a plan in the caller's environment is meant for a bare 'hakmem' only
-        if "HAKMEM_PLAN" in self.variables or not self.is_hakmem():
-            env.pop("HAKMEM_PLAN", None)
+    def environment(self, ours_only=None):
+        """What a program is started with. `ours_only` is added for hakmem (see Case)."""
+        # settings that happen to be in the caller's environment would change a column without a
+        # trace; those of hakmem are meant for a bare 'hakmem' only
+        kept = ("HAKMEM_",) if self.takes_environment else ()
+        env = {key: value for key, value in os.environ.items()
+               if not key.startswith(SETTINGS) or (kept and key.startswith(kept))}
+        if ours_only and self.is_hakmem():
+            env.update(ours_only)
         env.update(self.variables)
         if self.path:
             env["LD_PRELOAD"] = self.path
@@ -98,7 +106,7 @@ def parse(text, given_programs=None):
         if ":" in main:
             plan = main.split(":", 1)[1]
             variables.setdefault("HAKMEM_PLAN", PLANS.get(plan, plan))
-        return Library(label, path, variables)
+        return Library(label, path, variables, takes_environment=main == "hakmem")
     if "=" not in main:
         sys.exit(f"bench: what library is '{text}'?\n{HELP}")
     label, path = main.split("=", 1)

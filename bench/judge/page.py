@@ -1,301 +1,284 @@
 # SPDX-License-Identifier: MIT
-"""bench/judge/page.py - one HTML file with the verdict, its pictures inside"""
+"""bench/judge/page.py - one HTML file with the verdict, its pictures inside
+
+The file needs nothing else: no script, no font, no picture of its own, so it can be mailed, printed
+or kept. Tables are judge/tables.py's, pictures judge/plots.py's.
+"""
 import base64
 import datetime
-import html
 import os
-import platform
 
-from judge import plots, verdict as tables
+from judge import plots, tables
+from judge.tables import escape
 
 STYLE = """
+:root { color-scheme: light; }
+* { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", Helvetica, Arial, sans-serif; color: #1c1c1c;
-       max-width: 1080px; margin: 0 auto; padding: 24px 20px 80px; background: #f5f6f8; }
-h1 { font-size: 27px; margin: 10px 0 2px; } h2 { font-size: 20px; margin: 40px 0 6px; }
-p { max-width: 74ch; } .note { color: #555; font-size: 14px; }
-section, .cards { margin-top: 14px; }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; }
-.card { background: #fff; border: 1px solid #dfe2e8; border-radius: 8px; padding: 10px 16px;
-        min-width: 150px; }
-.card b { display: block; font-size: 24px; line-height: 1.25; }
-.card span { font-size: 13px; color: #555; }
-.good { color: #11723a; } .bad { color: #b3261e; } .same { color: #555; }
-figure { background: #fff; border: 1px solid #dfe2e8; border-radius: 8px; margin: 12px 0;
-         padding: 8px; } figure img { width: 100%; display: block; }
-figcaption { font-size: 14px; color: #555; padding: 4px 8px; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 12px; } .pair figure { margin: 0; }
-table { border-collapse: collapse; background: #fff; font-size: 13px; width: 100%; }
-.wide { overflow-x: auto; border: 1px solid #dfe2e8; border-radius: 8px; }
-th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid #eceef2;
-         white-space: nowrap; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-thead th { border-bottom: 2px solid #cfd4dd; }
-small { color: #777; }
-@media (max-width: 760px) { .pair { grid-template-columns: 1fr; } }
+       max-width: 1320px; margin: 0 auto; padding: 28px 28px 80px; background: #fff; }
+h1 { font-size: 30px; margin: 0 0 2px; letter-spacing: -0.3px; }
+h2 { font-size: 21px; margin: 46px 0 6px; padding-top: 14px; border-top: 1px solid #d9dde3; }
+h3 { font-size: 15px; margin: 22px 0 6px; }
+p { max-width: 80ch; margin: 6px 0; }
+a { color: #2166ac; }
+nav { font-size: 14px; margin: 10px 0 0; } nav a { margin-right: 14px; text-decoration: none; display: inline-block; }
+.note { color: #555; font-size: 14px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: 12px;
+         margin: 12px 0; }
+.card { border: 1px solid #d9dde3; border-radius: 8px; padding: 10px 16px; }
+.card span, .card small { display: block; font-size: 13px; color: #555; line-height: 1.35; }
+.card b { display: block; font-size: 27px; line-height: 1.2; margin-top: 2px; }
+.card b.second { font-size: 20px; margin-top: 8px; }
+.two { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 22px; align-items: start; }
+.two > * { min-width: 0; }
+figure { margin: 10px 0; } figure img { width: 100%; display: block; }
+figcaption { font-size: 13.5px; color: #555; padding: 2px 0 0 6px; }
+.wide { overflow-x: auto; margin: 8px 0; }
+table { border-collapse: collapse; font-size: 13px; width: 100%;
+        font-variant-numeric: tabular-nums; }
+th, td { padding: 4px 8px; text-align: right; border-bottom: 1px solid #e8eaee;
+         vertical-align: top; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+thead th { border-bottom: 2px solid #c4cad3; font-weight: 600; vertical-align: bottom; }
+td small { display: block; color: #667; font-size: 11px; line-height: 1.25; }
+td small.inline { display: inline; }
+table.heat td { border: 1px solid #fff; line-height: 1.15; padding: 3px 6px; text-align: center; }
+table.heat td small { color: inherit; opacity: .85; font-size: 10.5px; }
+table.heat td:first-child { text-align: left; font-size: 12.5px; vertical-align: middle;
+                            padding-left: 0; }
+table.heat th { text-align: center; }
+table.words td { white-space: normal; text-align: left; }
+table.words th { text-align: left; }
+.legend { font-size: 12px; margin: 8px 0; }
+.swatch { display: inline-block; padding: 3px 9px; min-width: 34px; min-height: 24px;
+          vertical-align: top; }
+.failed { color: #a33; font-weight: 600; }
+code { font-size: 12px; }
+ul { padding-left: 20px; }
+@media (max-width: 1000px) { .two { grid-template-columns: 1fr; } }
+@media print {
+  body { max-width: none; padding: 0; font-size: 11px; }
+  * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  figure, .card, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .wide { overflow: visible; } table { font-size: 9.5px; } td small { font-size: 8px; }
+  table.heat td:first-child { font-size: 9px; } table.heat td { padding: 1px 3px; }
+  nav { display: none; }
+}
 """
 
-
-def _e(text):
-    return html.escape(str(text))
-
-
-def _figure(path, caption, drawn):
-    if not drawn:
-        return ""
-    with open(path, "rb") as picture:
-        data = base64.b64encode(picture.read()).decode()
-    return (f'<figure><img alt="{_e(caption)}" src="data:image/svg+xml;base64,{data}">'
-            f"<figcaption>{_e(caption)}</figcaption></figure>")
+OVER_TIME = (
+    ("churn", "96 MiB kept alive: what is held above the dashed line is waste"),
+    ("churn-drift", "The same while the sizes drift"),
+    ("free-only", "One thread only frees: flat is right"),
+    ("thread-churn", "Threads come and go: flat is right"),
+    ("return", "A peak, everything freed, two seconds of silence, a little work, malloc_trim"),
+)
 
 
-def _colour_of(ratio, good_above=True):
-    """Green or red only where the interval leaves out 1."""
-    if not ratio or ratio["low"] is None or ratio["low"] <= 1 <= ratio["high"] \
-            or f"{ratio['point']:.2f}" == "1.00":
-        return "same"
-    return "good" if (ratio["low"] > 1) == good_above else "bad"
+def _megabytes(value):
+    return f"{value / (1 << 20):.1f} MB"
 
 
-def _cards(verdict):
-    parts = []
-    for mine, means in verdict["means"].items():
-        parts.append(f"<h2>{_e(mine)}, geometric mean over all rows</h2><div class=cards>")
-        for peer, mean in means.items():
-            speed, rss = mean["speed"], mean["rss"]
-            if not speed:
-                continue
-            parts.append(
-                f"<div class=card><span>against {_e(peer)}</span>"
-                f'<b class="{_colour_of(speed)}">{speed["point"]:.2f}&times;</b>'
-                f"<span>speed, {_range(speed)}</span><br>"
-                f'<span class="{_colour_of(rss, False)}">'
-                f'{rss["point"]:.2f}&times; peak RSS</span><br>'
-                f'<span>{mean["rows"]} rows</span></div>' if rss else "")
-        parts.append("</div>")
-    return "".join(parts)
+def _share(value):
+    return f"{100 * value:.1f} %"
 
 
-def _range(ratio):
-    if ratio["low"] is None:
-        return "no interval"
-    return f"{ratio['low']:.2f}&ndash;{ratio['high']:.2f}"
+OWN_FIGURES = (
+    ("churn", "fragmentation", "churn: (RSS - live) / live, mean", _share),
+    ("churn", "fragmentation_most", "churn: the worst moment", _share),
+    ("churn-drift", "fragmentation", "churn-drift: (RSS - live) / live, mean", _share),
+    ("churn-drift", "fragmentation_most", "churn-drift: the worst moment", _share),
+    ("free-only", "rss_first_quarter", "free-only: RSS in the first quarter", _megabytes),
+    ("free-only", "rss_last_quarter", "free-only: RSS in the last quarter", _megabytes),
+    ("thread-churn", "rss_first_quarter", "thread-churn: RSS in the first quarter", _megabytes),
+    ("thread-churn", "rss_last_quarter", "thread-churn: RSS in the last quarter", _megabytes),
+    ("return", "rss_before", "return: before the peak", _megabytes),
+    ("return", "rss_peak", "return: at the peak of 256 MiB", _megabytes),
+    ("return", "rss_freed", "return: everything freed", _megabytes),
+    ("return", "rss_idle", "return: after 2 s of silence", _megabytes),
+    ("return", "rss_worked", "return: after a little work", _megabytes),
+    ("return", "rss_trimmed", "return: after malloc_trim", _megabytes),
+    ("startup", "child_rss_bytes", "startup: a process that has done nothing", _megabytes),
+)
 
 
-def _median_table(verdict):
-    names = verdict["libraries"]
-    lines = ["<div class=wide><table><thead><tr><th>workload</th>"]
-    lines += [f"<th>{_e(name)}</th>" for name in names]
-    lines.append("</tr></thead>")
-    for case, row in verdict["cases"].items():
-        done = [name for name in names if "median" in row["libraries"][name]]
-        best = None
-        if done:
-            pick = min if row["less_is_better"] else max
-            best = pick(done, key=lambda name: row["libraries"][name]["median"])
-        lines.append(f"<tr><td>{_e(case)} <small>{_e(row['unit'])}</small></td>")
-        for name in names:
-            cell = row["libraries"][name]
-            if "median" not in cell:
-                lines.append(f'<td class=bad title="{_e(cell["errors"][0])}">failed</td>')
-                continue
-            shown = tables.number(cell["median"])
-            lines.append(f"<td>{'<b>' if name == best else ''}{shown}"
-                         f"{'</b>' if name == best else ''} <small>&plusmn;{cell['spread']:.0%}"
-                         f"<br>{tables.megabytes(cell['peak_rss_bytes'])} MB</small></td>")
-        lines.append("</tr>")
-    return "".join(lines) + "</table></div>"
+class Page:
+    """Collects sections; draws pictures beside the page and puts them into it."""
+
+    def __init__(self, verdict, out_dir):
+        self.verdict = verdict
+        self.out_dir = out_dir
+        self.colour = plots.colours(verdict["libraries"], verdict["ours"])
+        self.sections = []
+
+    def section(self, anchor, title, *parts):
+        """Sections without any content are left out."""
+        content = "".join(part for part in parts if part)
+        if content:
+            self.sections.append((anchor, title, content))
+
+    def figure(self, name, caption, function, *arguments):
+        path = os.path.join(self.out_dir, name + ".svg")
+        if not function(*arguments, path):
+            return ""
+        with open(path, "rb") as picture:
+            data = base64.b64encode(picture.read()).decode()
+        return (f'<figure><img alt="{escape(caption)}" src="data:image/svg+xml;base64,{data}">'
+                f"<figcaption>{escape(caption)}</figcaption></figure>")
 
 
-def _ratio_table(verdict, mine):
-    peers = [name for name in verdict["libraries"] if name != mine]
-    lines = ["<div class=wide><table><thead><tr><th>workload</th>"]
-    lines += [f"<th>{_e(peer)}</th>" for peer in peers]
-    lines.append("</tr></thead>")
-    for case, row in verdict["cases"].items():
-        lines.append(f"<tr><td>{_e(case)}</td>")
-        for peer in peers:
-            both = row["ratios"][mine].get(peer)
-            if not both or not both["speed"]:
-                lines.append("<td>-</td>")
-                continue
-            speed, rss = both["speed"], both["rss"]
-            lines.append(
-                f'<td><b class="{_colour_of(speed)}">{speed["point"]:.2f}</b> '
-                f"<small>{_range(speed)}" +
-                (f'<br>RSS <span class="{_colour_of(rss, False)}">{rss["point"]:.2f}</span>'
-                 if rss else "") + "</small></td>")
-        lines.append("</tr>")
-    return "".join(lines) + "</table></div>"
+def _note(text):
+    return f'<p class="note">{text}</p>'
 
 
-def _counts_table(verdict):
-    lines = ["<div class=wide><table><thead><tr><th>workload</th>"]
-    lines += [f"<th>{_e(name)}</th>" for name in verdict["libraries"]]
-    lines.append("</tr></thead>")
-    for case, row in verdict["cases"].items():
-        lines.append(f"<tr><td>{_e(case)}</td>")
-        for name in verdict["libraries"]:
-            cell = row["libraries"][name]
-            if "median" not in cell:
-                lines.append("<td>-</td>")
-                continue
-            also = ""
-            for key, value in cell["also"].items():
-                if value is not None:
-                    shown = tables.megabytes(value) + " MB" if "rss" in key else f"{value:.3g}"
-                    also += f"<br>{_e(key)} {shown}"
-            lines.append(f"<td>{tables.number(cell['faults'] or 0)} <small>faults<br>"
-                         f"{tables.number(cell['switches'] or 0)} switches{also}</small></td>")
-        lines.append("</tr>")
-    return "".join(lines) + "</table></div>"
+def _two(*parts):
+    parts = [part for part in parts if part]
+    return f'<div class="two">{"".join(f"<div>{part}</div>" for part in parts)}</div>' \
+        if parts else ""
 
 
-def _instruction_table(data):
-    names = list(data)
-    cases = list(data[names[0]])
-    lines = ["<div class=wide><table><thead><tr><th>case</th>"]
-    lines += [f"<th>{_e(name)}</th>" for name in names]
-    lines.append("</tr></thead>")
-    for case in cases:
-        lines.append(f"<tr><td>{_e(case)}</td>")
-        for name in names:
-            cell = data[name].get(case)
-            lines.append(f"<td>{cell['pair']:.1f} <small>{cell['malloc']:.0f} + "
-                         f"{cell['free']:.0f}</small></td>" if cell else "<td>-</td>")
-        lines.append("</tr>")
-    return "".join(lines) + "</table></div>"
+def _lead(verdict):
+    """The library under judgement that the page begins with."""
+    return next((name for name in verdict["ours"] if "next" in name), verdict["ours"][0])
 
 
-def _plan(plan):
-    if not plan:
-        return ""
-    return f"{plan[0]:g}" if plan[0] == plan[1] else f"{plan[0]:g}&ndash;{plan[1]:g}"
+def _glance(page, lead):
+    verdict = page.verdict
+    failed = [f"{case} on {name}: {cell['errors'][0]}"
+              for case, row in verdict["cases"].items()
+              for name, cell in row["libraries"].items() if "errors" in cell]
+    page.section(
+        "glance", f"{escape(lead)} at a glance", tables.cards(verdict, lead),
+        _note(f"{escape(lead)} over each other library: geometric means over all rows, then row by "
+              "row. Above 1 is faster; for memory below 1 is leaner; blue is better in both. Below "
+              "each ratio stands its 95&nbsp;% interval, and where that contains 1 the cell is "
+              "grey: a difference was not shown."),
+        tables.legend(),
+        _two("<h3>Speed</h3>" + tables.heat_map(verdict, lead, "speed"),
+             "<h3>Peak memory</h3>" + tables.heat_map(verdict, lead, "rss")),
+        "<h3>What failed</h3><ul>" +
+        "".join(f'<li class="failed">{escape(line)}</li>' for line in failed) + "</ul>"
+        if failed else "")
 
 
-def _ladder_table(data):
-    lines = ["<div class=wide><table><thead><tr><th>step</th><th>M ops/s</th><th>% of mimalloc</th>"
-             "<th>the plan, %</th><th>over the step before</th><th>the plan</th></tr></thead>"]
-    for step in data["steps"]:
-        pct = "-" if step.get("pct") is None else f"{step['pct']:.1f}"
-        if step.get("low_pct") is not None:
-            pct += f" <small>{step['low_pct']:.1f}&ndash;{step['high_pct']:.1f}</small>"
-        plan = step.get("plan_pct")
-        mops = "-" if step.get("mops") is None else f"{step['mops']:.2f}"
-        lines.append(f"<tr><td>{_e(step['name'])}</td><td>{mops}</td><td>{pct}</td>"
-                     f"<td>{_plan(plan)}</td>"
-                     f"<td>{_e(step.get('gain', ''))}</td><td>{_e(step.get('plan_gain', ''))}</td>"
-                     "</tr>")
-    lines.append("</table></div>")
-    for note in data.get("notes", []):
-        lines.append(f"<p class=note>{_e(note)}</p>")
-    return "".join(lines)
+def _pictures(page, lead, reference):
+    verdict, colour = page.verdict, page.colour
+    page.section(
+        "speed", "Speed",
+        page.figure("speed", f"The median of every row as a multiple of {reference}'s; the blue "
+                    "dots are ours", plots.speed, verdict, colour, reference),
+        page.figure("best", f"{lead} against the fastest other library of each row, with the 95 % "
+                    "interval", plots.against_best, verdict, colour, lead))
+    page.section(
+        "memory", "Memory",
+        page.figure("memory", f"Peak resident memory as a multiple of {reference}'s",
+                    plots.memory, verdict, colour, reference),
+        "<h3>Resident memory over time</h3>",
+        _two(*(page.figure(f"rss-{case}", caption, plots.over_time, verdict, colour, case)
+               for case, caption in OVER_TIME)),
+        tables.figures(verdict, OWN_FIGURES))
+    page.section(
+        "latency", "Latency",
+        _two(*(page.figure(f"latency-{what}", f"Percentiles of single calls of {what}, by the "
+                           "cycle counter. Dashed: the same around no call at all, which is the "
+                           "counter and the machine", plots.latency, verdict, colour, what)
+               for what in ("malloc", "free"))))
 
 
-def _self_test(checks):
-    lines = ["<h2>The judge's own test</h2><p class=note>One library against itself, with "
-             "intervals that hold for all rows together at 95&nbsp;%, and against itself with a "
-             "tenth of its time lost on purpose.</p><ul>"]
-    for good, words in checks:
-        lines.append(f'<li><span class="{"good" if good else "bad"}">'
-                     f'{"held" if good else "did not hold"}</span>: {_e(words)}</li>')
-    return "".join(lines) + "</ul>"
+def _ladder(page, data):
+    parts = [
+        _note("The plan's steps on larson mid with 4 threads, each beside what the plan expected. "
+              "docs/LADDER.md says why it came out otherwise."),
+        _two(page.figure("ladder", "Each step as a share of mimalloc in the same run",
+                         plots.ladder, data), tables.ladder(data))]
+    if data.get("bands"):
+        parts.append(_two(
+            "<h3>The other bands: no more than 5 % slower, says the plan</h3>" +
+            tables.ladder_bands(data),
+            "<h3>MF2 alone: from an address to its page descriptor</h3>" + tables.ladder_mf2(data)))
+    parts.append("<h3>MF1 alone: a list of 8 shards under mutex and under tagged CAS</h3>")
+    parts.append(_two(page.figure("mf1", "Pop and push on as many threads; retries are an "
+                                  "operation's, and the most that one had",
+                                  plots.ladder_mf1, data), tables.ladder_mf1(data)))
+    if data.get("mf3"):
+        parts.append("<h3>MF3: what a malloc/free pair goes through</h3>" + tables.ladder_mf3(data))
+    if data.get("counted"):
+        parts.append("<h3>What legacy counted in three runs of larson mid, 4 threads</h3>" +
+                     tables.ladder_counted(data))
+    page.section("ladder", "The plan's ladder, as measured here", *parts)
 
 
-def _machine():
-    model = platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as info:
-            for line in info:
-                if line.startswith("model name"):
-                    model = line.split(":", 1)[1].strip()
-                    break
-    except OSError:
-        pass
-    return f"{model}, {os.cpu_count()} CPUs, Linux {platform.release()}"
+def _self_test(page, checks):
+    lines = "".join(f"<li>{'' if good else '<span class=failed>did not hold: </span>'}"
+                    f"{escape(words)}</li>" for good, words in checks)
+    page.section("judge", "The judge's own test", _note(
+        "One library against itself, with intervals that hold for all rows together at 95&nbsp;%, "
+        "and against itself with a tenth of its time lost on purpose."), f"<ul>{lines}</ul>")
 
 
-def _extras(verdict, out_dir, colour):
-    extra = verdict.get("extra", {})
-    parts = []
-    if extra.get("ladder", {}).get("steps"):
-        data = extra["ladder"]
-        path = os.path.join(out_dir, "ladder.svg")
-        parts.append("<h2>The plan's ladder, as measured here</h2>")
-        parts.append(_figure(path, "larson mid, 4 threads: each step as a share of mimalloc in the "
-                             "same run, and what the plan expected", plots.ladder(data, path)))
-        parts.append(_ladder_table(data))
-        path = os.path.join(out_dir, "mf1.svg")
-        parts.append(_figure(path, "What MF1 buys alone", plots.ladder_mf1(data, path)))
-    if extra.get("instructions"):
-        data = extra["instructions"]
-        path = os.path.join(out_dir, "instructions.svg")
-        parts.append("<h2>Instructions a pair</h2>")
-        parts.append(_figure(path, "Inside malloc and free with all they call, under callgrind; "
-                             "each line of the grid doubles",
-                             plots.instructions(data, path, colour)))
-        parts.append(_instruction_table(data))
-    if extra.get("self-test"):
-        parts.append(_self_test(extra["self-test"]))
-    return "".join(parts)
+def _details(page, lead):
+    verdict = page.verdict
+    page.section("medians", "Medians", _note(
+        "With the spread (median absolute deviation, scaled), peak memory, page faults and context "
+        "switches of a run. The fastest of a row is bold."), tables.medians(verdict))
+    for other in verdict["ours"]:
+        if other != lead:
+            page.section(f"over-{len(page.sections)}", f"{escape(other)} over each other library",
+                         _two("<h3>Speed</h3>" + tables.heat_map(verdict, other, "speed"),
+                              "<h3>Peak memory</h3>" + tables.heat_map(verdict, other, "rss")))
+    machine = ", ".join(f"{escape(key)}: {escape(value)}"
+                        for key, value in verdict["machine"].items())
+    columns = "".join(
+        f"<li><b>{escape(name)}</b> {escape(package)} <code>{escape(where)}</code></li>"
+        for name, (where, package) in verdict["where"].items())
+    page.section(
+        "how", "What ran, and how", f"<p>{machine}.</p>", f"<ul>{columns}</ul>",
+        _note("Round by round every row runs once on every library, in changing order, and the "
+              "first round does not count. A ratio is made of runs a second apart, of the same "
+              "round; the ratios of all rounds are averaged as logarithms, and the interval is a "
+              "bootstrap-t interval. Memory is the peak of the program's own process. docs/BENCH.md "
+              "has the rest."),
+        tables.rows_described(verdict))
 
 
 def write(verdict, out_dir):
     """Draw everything, leave index.html and the single pictures; gives its path."""
     names = verdict["libraries"]
-    colour = plots.colours(names, verdict["ours"])
-    reference = "mimalloc" if "mimalloc" in names else names[0]
+    lead = _lead(verdict)
+    page = Page(verdict, out_dir)
+    _glance(page, lead)
+    _pictures(page, lead, "mimalloc" if "mimalloc" in names else names[0])
+    extra = verdict.get("extra", {})
+    if extra.get("ladder", {}).get("steps"):
+        _ladder(page, extra["ladder"])
+    if extra.get("instructions"):
+        data = extra["instructions"]
+        page.section("instructions", "Instructions a malloc/free pair", page.figure(
+            "instructions", "Counted inside malloc and free with all that they call, by callgrind",
+            plots.instructions, data, page.colour), tables.instructions(data))
+    if extra.get("self-test"):
+        _self_test(page, extra["self-test"])
+    _details(page, lead)
 
-    def figure(name, caption, function, *arguments):
-        path = os.path.join(out_dir, name + ".svg")
-        return _figure(path, caption, function(verdict, path, colour, *arguments))
-
-    rounds = max((cell.get("rounds", 0) for row in verdict["cases"].values()
-                  for cell in row["libraries"].values()), default=0)
+    rounds = [cell["rounds"] for row in verdict["cases"].values()
+              for cell in row["libraries"].values() if "rounds" in cell]
     parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width,initial-scale=1">'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>hakmem bench</title><style>{STYLE}</style>"
-        "<h1>hakmem beside its peers</h1>"
-        f"<p class=note>{datetime.date.today()} &middot; {_e(_machine())} &middot; "
-        f"{rounds} rounds, interleaved</p>",
-        _cards(verdict),
-        "<p class=note>Ratios are paired by round; the ranges are 95&nbsp;% bootstrap-t intervals. "
-        "Green and red only where the interval leaves out 1. Above 1 is faster; for RSS, below 1 "
-        "is leaner.</p>",
-        "<h2>Speed</h2>",
-        figure("speed", f"Every row as a multiple of {reference}; the large dots are ours",
-               plots.speed, reference)]
-    for place, mine in enumerate(verdict["ours"]):
-        if len(names) > len(verdict["ours"]):
-            parts.append(figure(f"best{place}", f"{mine} against the fastest other library of each "
-                                "row, with its interval", plots.against_best, mine))
-    parts += ["<h2>Memory</h2>",
-              figure("memory", f"Peak resident memory as a multiple of {reference}", plots.memory,
-                     reference)]
-    pictures = [figure(f"rss-{case}", {
-        "churn": "A long-lived mixture: what is held above the dashed line is waste",
-        "churn-drift": "The same with drifting sizes",
-        "free-only": "One thread only frees: flat is right",
-        "return": "A peak, its end, two seconds of silence, some work, malloc_trim",
-        "thread-churn": "Threads come and go: flat is right"}[case], plots.over_time, case)
-        for case in ("churn", "churn-drift", "free-only", "return", "thread-churn")]
-    if any(pictures):
-        parts += ["<h2>Memory over time</h2><div class=pair>", *pictures, "</div>"]
-    pictures = [figure(f"latency-{what}", f"Percentiles of single calls: {what}", plots.latency,
-                       what) for what in ("malloc", "free")]
-    if any(pictures):
-        parts += ["<h2>Latency</h2><div class=pair>", *pictures, "</div>"]
-    parts.append(_extras(verdict, out_dir, colour))
-    parts += ["<h2>Medians</h2><p class=note>With the spread (scaled median absolute deviation) "
-              "and peak RSS; the fastest of a row is bold.</p>", _median_table(verdict)]
-    for mine in verdict["ours"]:
-        parts += [f"<h2>{_e(mine)} over each other library</h2>", _ratio_table(verdict, mine)]
-    parts += ["<h2>Faults, context switches and the workloads' own figures</h2>",
-              _counts_table(verdict), "<h2>What ran</h2><ul>"]
-    parts += [f"<li><b>{_e(name)}</b> <code>{_e(where)}</code></li>"
-              for name, where in verdict.get("where", {}).items()]
-    parts.append("</ul></html>")
+        "<h1>hakmem beside its peers</h1>",
+        _note(f"{datetime.date.today()} &middot; {len(verdict['cases'])} rows on {len(names)} "
+              f"libraries, {min(rounds, default=0)} rounds that count, interleaved, in "
+              f"{verdict['seconds'] / 60:.0f} minutes &middot; "
+              f"{escape(verdict['machine']['processor'])}, "
+              f"{escape(verdict['machine']['cpus'])}, {escape(verdict['machine']['kernel'])}"),
+        "<nav>" + "".join(f'<a href="#{anchor}">{title}</a>'
+                          for anchor, title, _ in page.sections) + "</nav>"]
+    if not plots.available():
+        parts.append(_note("gnuplot is not installed: the pictures are missing."))
+    parts += [f'<h2 id="{anchor}">{title}</h2>{content}'
+              for anchor, title, content in page.sections]
     path = os.path.join(out_dir, "index.html")
     with open(path, "w", encoding="utf-8") as out:
-        out.write("\n".join(parts))
+        out.write("\n".join(parts) + "\n</html>\n")
     return path

@@ -2,41 +2,40 @@
 """bench/judge/runner.py - one run after the other, interleaved, remembered in a file
 
 Round by round, workload by workload, every library once: A B C A B C, beginning one library later
-in each round. Round 0 warms up and does not count. Each run is appended to runs.jsonl when it has
-ended, so that a run of an hour that was interrupted goes on where it stopped.
+in every second round and backwards in the others, so that no library always comes after the same
+other one. Round 0 warms up and does not count. Each run is appended to runs.jsonl when it has ended,
+so that a run of an hour that was interrupted goes on where it stopped. What failed once is not run
+again: the row is lost for that library, and a program that hangs would eat the time of all others.
 """
+import collections
+import contextlib
 import json
-import mmap
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 from judge import libraries
 
-RUN_TIMEOUT_S = 120
+RUN_TIMEOUT_S = 60
+
+# A row as it is run. `ours_only` is environment for hakmem's columns alone.
+Row = collections.namedtuple("Row", "name program arguments ours_only", defaults=(None,))
 
 
-def warm_memory(most=3 << 30):
-    """Touch memory once: a virtual machine gets each page from its host at the first touch."""
-    available = 0
-    with open("/proc/meminfo", encoding="ascii") as info:
-        for line in info:
-            if line.startswith("MemAvailable:"):
-                available = int(line.split()[1]) << 10
-    size = min(most, available // 2) & ~(mmap.PAGESIZE - 1)
-    if size:
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0x8000)
-        mmap.mmap(-1, size, flags=flags).close()
+def run_once(row, extra, library):
+    """Run a row on a library; give its result line with what the kernel counted, or an error.
 
-
-def run_once(program, arguments, library):
-    """Run a workload on a library; give its result line with what the kernel counted, or error."""
+    `extra` is added to the row's options.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaints:
-        child = subprocess.Popen([program] + arguments, env=library.environment(),
-                                 stdin=subprocess.DEVNULL, stdout=out, stderr=complaints)
-        usage, status = _wait(child)
+        with _signals_wait():
+            child = subprocess.Popen([row.program] + row.arguments + extra,
+                                     env=library.environment(row.ours_only),
+                                     stdin=subprocess.DEVNULL, stdout=out, stderr=complaints)
+            usage, status = _wait(child)
         out.seek(0)
         complaints.seek(0)
         lines = out.read().decode("utf-8", "replace").splitlines()
@@ -44,7 +43,9 @@ def run_once(program, arguments, library):
     if status is None:
         return {"error": f"still running after {RUN_TIMEOUT_S} s"}
     if status or not lines:
-        why = words[0] if words else f"it ended with status {status}"
+        why = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        if words:
+            why += f": {words[0]}"
         return {"error": why}
     try:
         result = json.loads(lines[-1])
@@ -53,6 +54,8 @@ def run_once(program, arguments, library):
     problem = libraries.came_from(library, result)
     if problem:
         return {"error": problem}
+    if not result.get("ops_per_s"):
+        return {"error": "it did nothing in its time"}
     # children included, as in startup; memory comes from the program's own VmHWM, for the kernel's
     # ru_maxrss starts at what the parent, this script, had at the fork
     result["faults"] = usage.ru_minflt + usage.ru_majflt
@@ -61,6 +64,35 @@ def run_once(program, arguments, library):
     if words:
         result["said"] = words[0]
     return result
+
+
+# The signal that came while a program ran, or None; whether one runs.
+_pending = None
+_running = False
+
+
+def end_on_signals():
+    """SIGTERM, SIGHUP and SIGINT end the script, and with it the program that it runs."""
+    def end(number, _):
+        global _pending
+        if not _running:
+            sys.exit(128 + number)
+        _pending = number
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, end)
+
+
+@contextlib.contextmanager
+def _signals_wait():
+    """From before a program is started until it is gone, a signal ends it first: see _wait()."""
+    global _running
+    _running = True
+    try:
+        yield
+    finally:
+        _running = False
+    if _pending:
+        sys.exit(128 + _pending)
 
 
 def _wait(child):
@@ -72,7 +104,7 @@ def _wait(child):
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
             return usage, child.returncode
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or _pending:
             child.send_signal(signal.SIGKILL)
             _, _, usage = os.wait4(child.pid, 0)
             child.returncode = -signal.SIGKILL
@@ -82,34 +114,54 @@ def _wait(child):
 
 
 class Journal:
-    """runs.jsonl: a first line that says what is compared, then a line for each run."""
+    """runs.jsonl: a first line that says what is compared, then a line for each run.
+
+    `fresh` forgets what is there. `outdated` is true when what is there was of another subject.
+    """
 
     def __init__(self, path, subject, fresh):
         self.path = path
         self.runs = {}
+        self.failed = set()
         self.elapsed = 0.0
-        if not fresh and os.path.exists(path):
-            self._read(subject)
-        if not self.runs:
+        self.outdated = False
+        whole = 0 if fresh or not os.path.exists(path) else self._read(subject)
+        if whole:
+            # half a line, of a run that was killed while it wrote, would spoil the next one
+            os.truncate(path, whole)
+        else:
             with open(path, "w", encoding="utf-8") as out:
                 out.write(json.dumps(subject) + "\n")
 
     def _read(self, subject):
-        with open(self.path, encoding="utf-8") as lines:
+        """Take what can be read; give the bytes that it stands in, 0 for another subject."""
+        with open(self.path, "rb") as lines:
+            first = lines.readline()
             try:
-                if json.loads(next(lines)) != subject:
-                    return
-                for line in lines:
+                if json.loads(first) != subject:
+                    self.outdated = True
+                    return 0
+            except ValueError:
+                return 0
+            whole = len(first)
+            for line in lines:
+                try:
                     self._note(json.loads(line))
-            except (StopIteration, ValueError):
-                pass  # the last line of an interrupted run
+                except (ValueError, KeyError):
+                    break
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+        return whole
 
     def _note(self, entry):
         self.runs[entry["case"], entry["library"], entry["round"]] = entry["result"]
         self.elapsed += entry["took"]
+        if "error" in entry["result"]:
+            self.failed.add((entry["case"], entry["library"]))
 
-    def has(self, case, library, number):
-        return (case, library, number) in self.runs
+    def wants(self, case, library, number):
+        return (case, library, number) not in self.runs and (case, library) not in self.failed
 
     def add(self, case, library, number, took, result):
         entry = {"case": case, "library": library, "round": number, "took": round(took, 3),
@@ -128,20 +180,38 @@ class Variant:
         self.extra = list(extra)
 
 
-def run_round(journal, cases, variants, number, say):
-    """Whatever of one round is not in the journal yet. `cases` are (name, program, arguments)."""
-    for name, program, arguments in cases:
-        for place in range(len(variants)):
-            variant = variants[(place + number) % len(variants)]
-            if journal.has(name, variant.name, number):
+def subject_of(variants, rows):
+    """What is compared, precisely enough that a changed file does not mix with its old runs."""
+    def stamp(path):
+        status = os.stat(path)
+        return [status.st_size, status.st_mtime_ns]
+    columns = {variant.name: [variant.library.describe()] +
+               (stamp(variant.library.path) if variant.library.path else [])
+               for variant in variants}
+    return {"libraries": columns,
+            "rows": [[row.name, stamp(row.program), row.arguments, row.ours_only] for row in rows]}
+
+
+def order_of(variants, number):
+    """The order of a round: every second one is the one before backwards."""
+    first = number // 2 % len(variants)
+    order = variants[first:] + variants[:first]
+    return order[::-1] if number % 2 else order
+
+
+def run_round(journal, rows, variants, number, say):
+    """Whatever of one round is not in the journal yet."""
+    for row in rows:
+        for variant in order_of(variants, number):
+            if not journal.wants(row.name, variant.name, number):
                 continue
             begin = time.monotonic()
-            result = run_once(program, arguments + variant.extra, variant.library)
-            journal.add(name, variant.name, number, time.monotonic() - begin, result)
-            say(number, name, variant.name, result)
+            result = run_once(row, variant.extra, variant.library)
+            journal.add(row.name, variant.name, number, time.monotonic() - begin, result)
+            say(number, row.name, variant.name, result)
 
 
-def run_all(journal, cases, variants, rounds, budget_s, least_rounds, say):
+def run_all(journal, rows, variants, rounds, budget_s, least_rounds, say):
     """Rounds 0 (warm-up) to `rounds`, or as many as fit into the budget, but `least_rounds`.
 
     Gives the number of the last round that is complete.
@@ -149,7 +219,7 @@ def run_all(journal, cases, variants, rounds, budget_s, least_rounds, say):
     number = 0
     while True:
         before = journal.elapsed
-        run_round(journal, cases, variants, number, say)
+        run_round(journal, rows, variants, number, say)
         took = max(journal.elapsed - before, journal.elapsed / (number + 1))
         if rounds is not None:
             if number >= rounds:

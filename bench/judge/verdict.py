@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bench/judge/verdict.py - from single runs to a table: medians, spreads, ratios, memory"""
+import re
+
 from judge import estimator
 
 
@@ -33,7 +35,7 @@ def _summary(case, results):
         "also": {key: _median_of(results, key) for key, _ in case.also},
     }
     last = results[max(results)]
-    for key in ("series", "malloc_curve", "free_curve", "both_curve"):
+    for key in ("series", "malloc_curve", "free_curve", "both_curve", "nothing_curve"):
         if key in last:
             summary[key] = last[key]
     said = {result["said"] for result in results.values() if "said" in result}
@@ -63,11 +65,14 @@ def build(journal, cases, names, ours, confidence=0.95):
                "means": {}}
     scores, memory = {}, {}
     for case in cases:
-        row = {"unit": case.unit, "less_is_better": case.less, "libraries": {}, "ratios": {}}
+        row = {"unit": case.unit, "less_is_better": case.less, "about": case.about,
+               "ours_only": case.ours_only, "libraries": {}, "ratios": {}}
         for name in names:
             results = _rounds(journal, case.name, name)
             errors = _errors(journal, case.name, name)
             # a library that fails some of its runs gets no score from the others
+            if results and not errors and not _scores(case, results):
+                errors = [f"no {case.metric} in its result lines"]
             if results and not errors:
                 row["libraries"][name] = _summary(case, results)
                 scores[case.name, name] = _scores(case, results)
@@ -127,6 +132,16 @@ def own_figures(stats):
     return lines
 
 
+def legacy_counters(stats):
+    """{name: number} of the lines 'legacy: NAME NUMBER' in hakmem's malloc_stats."""
+    counters = {}
+    for line in own_figures(stats):
+        match = re.match(r"legacy: (\D+) (\d+)$", line)
+        if match:
+            counters[match.group(1)] = int(match.group(2))
+    return counters
+
+
 # ---- the table on the terminal -------------------------------------------------------------
 
 
@@ -147,6 +162,8 @@ def interval(ratio):
         return "-"
     if ratio["low"] is None:
         return f"{ratio['point']:.2f} (no interval)"
+    if ratio["high"] > 100 * ratio["low"]:
+        return f"{ratio['point']:.2f} (or anything: too noisy)"
     return f"{ratio['point']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
 
@@ -155,7 +172,7 @@ def text(verdict):
     lines = []
     names = verdict["libraries"]
     for case, row in verdict["cases"].items():
-        lines.append(f"{case} ({row['unit']})")
+        lines.append(f"{case} ({row['unit']}): {row['about']}")
         width = max(map(len, names))
         for name in names:
             cell = row["libraries"][name]

@@ -4,7 +4,9 @@
 
 #include <argp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct tool_command commands[] = {
 	{ .name = "run", .summary = "start a program on the library", .main = tool_run },
@@ -73,6 +75,15 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 }
 
+/* Whoever exits, argp after --help too: output that did not arrive is a failure. */
+static void check_output(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return;
+	tool_error("hakmem", "cannot write the output");
+	_exit(EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -88,6 +99,8 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = EXIT_USAGE;
 	argp_program_version_hook = print_version;
+	if (atexit(check_output) != 0)
+		return EXIT_FAILED;
 	if (argc > 0)
 		argv[0] = program;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);

@@ -26,6 +26,15 @@
  * initial-exec costs two loads, and the static TLS surplus of a late dlopen always has room. */
 #define TLS_FAST _Thread_local __attribute__((tls_model("initial-exec")))
 
+/* 1 in a build for ThreadSanitizer. */
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#define THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
+#define THREAD_SANITIZER 0
+#endif
+
 #define KIB ((size_t)1024)
 #define MIB (KIB * 1024)
 

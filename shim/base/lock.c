@@ -61,8 +61,12 @@ void lock_wake(struct lock *lock)
  * nothing changes under it while its holder stands still. In the child such a lock is free, and what it
  * guards is as the holder left it in the middle of its work.
  *
- * Signals are blocked from prepare to parent and child: a handler in between that forks as well would wait
- * for the turn that the thread below it has.
+ * No handler runs from prepare to parent and child, in the thread that forks: one that forks as well would
+ * wait for the turn that the thread below it has, and one that jumps out would leave the locks behind. So
+ * signals are blocked, except those that end processes, where they have no handler: in between libc waits for
+ * locks of its own, for ever if the fork comes from a handler that interrupted libc's malloc, and there has to
+ * be a way to end that. (Another thread may give such a signal a handler just then. It runs, and must not
+ * fork.)
  */
 #define STANDING_MAX	  64
 #define YIELDS_BEFORE_NAP 64
@@ -177,6 +181,22 @@ static void make_free(struct lock *lock)
 		store_relaxed(&lock->word, 0);
 }
 
+static void block_handlers(sigset_t *before)
+{
+	/* Those that people, terminals and alarms send to end a process. Asking about one costs a system
+	 * call, and a fork has not many to spare. */
+	static const int ending[] = { SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGALRM, SIGTERM };
+	sigset_t blocked;
+	sigfillset(&blocked);
+	for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++) {
+		struct sigaction action;
+		if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+			sigdelset(&blocked, ending[i]);
+	}
+	/* Added, not set: what the program has blocked stays so. */
+	pthread_sigmask(SIG_BLOCK, &blocked, before);
+}
+
 static void end_turn(void)
 {
 	sigset_t mask = mask_before;
@@ -186,9 +206,8 @@ static void end_turn(void)
 
 void fork_prepare(void)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sigset_t before;
+	block_handlers(&before);
 	struct lock *held = held_by_self();
 	if (held)
 		stand_still();

@@ -7,7 +7,9 @@
  * for the lock it holds itself nor lose it.
  *
  * Rule: outside of fork_prepare() a thread holds at most one lock at a time. So whoever holds a lock
- * gets on, and fork_prepare() may wait for it whatever else is held; see lock.c for who does not.
+ * gets on, and fork_prepare() may wait for it whatever else is held; see lock.c for who does not. One lock
+ * may be held while another is taken: that of flips (shim/route.h), which joins first and whose holder
+ * blocks all signals, so that it is no handler's to fork over.
  */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
@@ -70,7 +72,8 @@ INLINE bool lock_held_by_self(struct lock *lock)
 void lock_join_fork(struct lock *first, size_t count, size_t stride_bytes);
 
 /* The three pthread_atfork handlers. prepare takes every lock that this thread does not hold itself;
- * parent and child release what prepare took. Signals are blocked from prepare to the other two. */
+ * parent and child release what prepare took. No handler of a signal runs from prepare to the other two; a
+ * signal that is sent to end the process ends it all the same, if it has no handler. */
 void fork_prepare(void);
 void fork_parent(void);
 void fork_child(void);

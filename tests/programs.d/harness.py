@@ -72,6 +72,17 @@ def class_sizes(lib):
         (1 << k) * (8 + j) // 8 for k in range(8, 20) for j in range(1, 9)]
 
 
+def update_readme(name, text):
+    """Puts a table between the README's markers of that name."""
+    readme = ROOT / "README.md"
+    begin, end = "<!-- %s:begin -->" % name, "<!-- %s:end -->" % name
+    before, found_begin, rest = readme.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        sys.exit("README.md lacks the lines %s and %s" % (begin, end))
+    readme.write_text(before + begin + "\n" + text + end + after)
+
+
 class Workshop:
     """The temporary directory, the compiled helpers and the children that are still running."""
 
@@ -144,9 +155,9 @@ class Command:
 class Run:
     """One row on one side. The row calls cmd, start, input and note; afterwards `notes` maps the name
     of each output to its checksum, `peak_kib` is the peak RSS of the largest process and `cpu_s` the
-    user and system time of all of them."""
+    user and system time of all of them. `core` is the one processor that they may use, None for any."""
 
-    def __init__(self, shop, side, small, witness=True):
+    def __init__(self, shop, side, small, witness=True, core=None):
         self.shop, self.side, self.small = shop, side, small
         self.notes, self.peak_kib, self.cpu_s = {}, 0, 0.0
         self.dir = shop.dir / "run"
@@ -162,6 +173,8 @@ class Run:
             "LC_ALL": "C.UTF-8", "TZ": "UTC", "WITNESS_LOG": str(self.log),
             "WITNESS_SIZES": " ".join(map(str, side.owners or ())),
             "LAUNCH_PRELOAD": ":".join(map(str, preload)), **side.env}
+        if core is not None:
+            self.env["LAUNCH_CORE"] = str(core)
         if "LD_LIBRARY_PATH" in os.environ:
             self.env["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
 
@@ -235,9 +248,9 @@ class Run:
         return self.stderr.read().decode(errors="replace")
 
 
-def perform(shop, row, side, small, witness=True):
+def perform(shop, row, side, small, witness=True, core=None):
     """Runs a row on a side. Returns (Run, seconds); raises RunError."""
-    run = Run(shop, side, small, witness)
+    run = Run(shop, side, small, witness, core)
     began = time.monotonic()
     try:
         row.work(run)

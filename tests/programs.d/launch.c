@@ -9,10 +9,12 @@
  *
  * writes to FD "pid\n" once the command is started and "status maxrss_kib user_us sys_us\n" when it
  * has ended; the figures include every descendant that was waited for, maxrss is that of the largest.
- * LAUNCH_PRELOAD becomes LD_PRELOAD of the command alone: the launcher runs without it.
+ * LAUNCH_PRELOAD becomes LD_PRELOAD of the command alone: the launcher runs without it. LAUNCH_CORE is
+ * the one processor to run on.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,17 @@ int main(int argc, char **argv)
 		return 2;
 	int report = atoi(argv[1]);
 	fcntl(report, F_SETFD, FD_CLOEXEC);
+	const char *core = getenv("LAUNCH_CORE");
+	if (core) {
+		cpu_set_t one;
+		CPU_ZERO(&one);
+		CPU_SET((size_t)atoi(core), &one);
+		if (sched_setaffinity(0, sizeof(one), &one)) {
+			perror("launch: LAUNCH_CORE");
+			return 2;
+		}
+		unsetenv("LAUNCH_CORE");
+	}
 	/* Nothing outlives the harness, even one that was killed with -9. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 

@@ -15,16 +15,29 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *object_of(const char *symbol)
+/* The object that defines the name, in the order in which the program's own calls look for it. The program
+ * itself may have an entry of that name and only jump on from there: one that is not position-independent
+ * has, for every function whose address it takes, and dlsym() finds that first. */
+static const char *object_of(const char *name)
 {
-	Dl_info info;
-	void *address = dlsym(RTLD_DEFAULT, symbol);
+	struct link_map *object = NULL;
 
-	return address && dladdr(address, &info) ? info.dli_fname : "-";
+	dlinfo(dlopen(NULL, RTLD_LAZY), RTLD_DI_LINKMAP, &object);
+	for (; object; object = object->l_next) {
+		void *handle = dlopen(object->l_name, RTLD_LAZY | RTLD_NOLOAD);
+		void *address = handle ? dlsym(handle, name) : NULL;
+		const ElfW(Sym) *symbol = NULL;
+		Dl_info info;
+		if (address && dladdr1(address, &info, (void **)&symbol, RTLD_DL_SYMENT) &&
+		    symbol && symbol->st_shndx != SHN_UNDEF)
+			return info.dli_fname;
+	}
+	return "-";
 }
 
 /* Allocates the sizes that are asked for and says who owns them: a plan that is read but not followed

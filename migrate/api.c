@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/api.c - the part of hakmem.h that migrates */
+#include "migrate/rollback.h"
+#include "migrate/state.h"
+#include "migrate/status.h"
+#include "shim/hakmem.h"
+#include "shim/init.h"
+
+#include <errno.h>
+#include <string.h>
+
+static bool can_migrate(void)
+{
+	shim_init();
+	return shim_routed() && !shim_stands_aside();
+}
+
+static void copy_error(const struct plan_error *error, char *out, size_t room)
+{
+	char line[PLAN_ERROR_BYTES];
+	size_t length = plan_error_text(error, line);
+
+	if (!out || room == 0)
+		return;
+	length = length < room ? length : room - 1;
+	memcpy(out, line, length);
+	out[length] = '\0';
+}
+
+HAKMEM_API int hakmem_plan_set(const char *text, char *error, size_t error_bytes)
+{
+	struct plan_error fault;
+
+	if (!can_migrate())
+		return ENOTSUP;
+	if (!text) {
+		state_drop_plan(SOURCE_LIVE, NULL);
+		return 0;
+	}
+	/* One byte more than a plan may have, so that the parser sees that it is too long. */
+	if (state_set_plan(SOURCE_LIVE, text, strnlen(text, PLAN_TEXT_MAX + 1), &fault, NULL))
+		return 0;
+	copy_error(&fault, error, error_bytes);
+	return EINVAL;
+}
+
+HAKMEM_API size_t hakmem_plan_get(enum hakmem_source source, char *text, size_t text_bytes)
+{
+	if (source <= HAKMEM_SOURCE_DEFAULT || source > HAKMEM_SOURCE_LIVE) {
+		if (text_bytes > 0)
+			text[0] = '\0';
+		return 0;
+	}
+	shim_init();
+	return state_plan_text((enum state_source)source, text, text_bytes);
+}
+
+/* NULL: all. */
+static bool read_classes(const char *classes, bool named[NEXT_CLASSES])
+{
+	struct plan_error unused;
+	memset(named, !classes, NEXT_CLASSES * sizeof(named[0]));
+	return !classes ||
+	       plan_parse_classes(named, classes, strnlen(classes, PLAN_TEXT_MAX + 1), &unused);
+}
+
+HAKMEM_API int hakmem_rollback(const char *classes)
+{
+	bool named[NEXT_CLASSES];
+
+	if (!can_migrate())
+		return ENOTSUP;
+	if (!read_classes(classes, named))
+		return EINVAL;
+	rollback_classes(named, "asked for by the program", NULL);
+	return 0;
+}
+
+HAKMEM_API int hakmem_unlatch(const char *classes)
+{
+	bool named[NEXT_CLASSES];
+
+	if (!can_migrate())
+		return ENOTSUP;
+	if (!read_classes(classes, named))
+		return EINVAL;
+	state_unlatch(named, NULL);
+	return 0;
+}
+
+HAKMEM_API int hakmem_kill_switch(int on)
+{
+	if (!can_migrate())
+		return ENOTSUP;
+	state_kill_switch(on != 0, NULL);
+	return 0;
+}
+
+HAKMEM_API size_t hakmem_read_classes(struct hakmem_class *classes, size_t class_bytes,
+				      size_t count)
+{
+	struct status status;
+	struct hakmem_class known;
+
+	shim_init();
+	status_read(&status);
+	for (size_t i = 0; i < count && i < NEXT_CLASSES; i++) {
+		char *out = (char *)classes + i * class_bytes;
+		status_of_class(&status, (unsigned)i, &known);
+		memset(out, 0, class_bytes);
+		memcpy(out, &known, class_bytes < sizeof(known) ? class_bytes : sizeof(known));
+	}
+	return NEXT_CLASSES;
+}
+
+HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler, void *argument)
+{
+	rollback_set_handler(handler, argument);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/probes.h - the static probes (USDT) of the provider "hakmem"
+ *
+ * One no-operation each, in slow paths only, that perf, bpftrace and SystemTap can hook into. docs/CONTROL.md
+ * lists them with their arguments. Without <sys/sdt.h> they are nothing.
+ */
+#ifndef MIGRATE_PROBES_H
+#define MIGRATE_PROBES_H
+
+#include "shim/base/compiler.h"
+
+#if HAVE_SYS_SDT_H
+#include <sys/sdt.h>
+#define PROBE2(name, a, b)	 DTRACE_PROBE2(hakmem, name, a, b)
+#define PROBE4(name, a, b, c, d) DTRACE_PROBE4(hakmem, name, a, b, c, d)
+#else
+#define PROBE2(name, a, b)	 ((void)(a), (void)(b))
+#define PROBE4(name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
+#endif
+
+#endif

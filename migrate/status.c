@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/status.c - what there is to tell about every class; see status.h */
+#include "migrate/status.h"
+
+#include "shim/init.h"
+
+#include <string.h>
+
+_Static_assert((int)SOURCE_LIVE == HAKMEM_SOURCE_LIVE && (int)SOURCE_FILE == HAKMEM_SOURCE_FILE &&
+		       (int)SOURCE_ENVIRONMENT == HAKMEM_SOURCE_ENVIRONMENT,
+	       "the public names of sources are ours");
+_Static_assert((int)REASON_NOT_DRAWN == HAKMEM_REASON_NOT_DRAWN &&
+		       (int)REASON_LATCHED == HAKMEM_REASON_LATCHED &&
+		       (int)REASON_KILL_SWITCH == HAKMEM_REASON_KILL_SWITCH &&
+		       (int)REASON_UNAVAILABLE == HAKMEM_REASON_UNAVAILABLE,
+	       "the public names of reasons are ours");
+_Static_assert((int)SHARE_OF_THREADS == HAKMEM_SHARE_OF_THREADS &&
+		       (int)SHARE_OF_PROCESSES == HAKMEM_SHARE_OF_PROCESSES &&
+		       (int)SHARE_OF_HOSTS == HAKMEM_SHARE_OF_HOSTS,
+	       "the public names of shares are ours");
+
+void status_read(struct status *status)
+{
+	memset(status, 0, sizeof(*status));
+	state_read(&status->state);
+	if (shim_next_available())
+		next_read_stats(&status->next);
+	if (shim_legacy_available())
+		legacy_read_counters(&status->legacy);
+}
+
+static uint32_t owner_of(enum shim_backend backend)
+{
+	switch (backend) {
+	case SHIM_NEXT:
+	case SHIM_SHARE:
+		return HAKMEM_OWNER_NEXT;
+	case SHIM_LEGACY:
+		return HAKMEM_OWNER_LEGACY;
+	case SHIM_SYSTEM:
+	case SHIM_UNSET:
+		break;
+	}
+	return HAKMEM_OWNER_SYSTEM;
+}
+
+static uint32_t state_of(const struct state_class *class)
+{
+	/* A process or host that was drawn serves all of the class from next, yet it is a canary. */
+	if (class->route == SHIM_SHARE)
+		return HAKMEM_STATE_CANARY;
+	if (class->route != SHIM_NEXT)
+		return HAKMEM_STATE_OLD;
+	return class->arm == ARM_CANARY && class->said.share.size < SHARE_WHOLE
+		       ? HAKMEM_STATE_CANARY
+		       : HAKMEM_STATE_NEXT;
+}
+
+/* The classes below the last one have blocks of one size, but for spans, which are whole slices. */
+static uint64_t next_live_bytes(const struct status *status, unsigned number)
+{
+	uint64_t rest = status->next.live_bytes;
+
+	if (number < NEXT_CLASS_HUGE)
+		return status->next.class_live_blocks[number] * next_class_bytes(number);
+	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class ++) {
+		uint64_t bytes = next_live_bytes(status, class);
+		rest -= bytes < rest ? bytes : rest;
+	}
+	return rest;
+}
+
+/* legacy's class for the largest size of the class, if it is one of legacy's. */
+static int legacy_class_of(unsigned number)
+{
+	if (number >= NEXT_CLASS_HUGE || next_class_bytes(number) < LEGACY_MIN_BYTES)
+		return -1;
+	for (unsigned class = 0; class < LEGACY_CLASSES; class ++)
+		if (next_class_bytes(number) <= legacy_class_bytes(class))
+			return (int)class;
+	return -1;
+}
+
+void status_of_class(const struct status *status, unsigned number, struct hakmem_class *out)
+{
+	const struct state_class *class = &status->state.class[number];
+	int legacy = shim_legacy_available() ? legacy_class_of(number) : -1;
+
+	*out = (struct hakmem_class){
+		.min_bytes = number == 0 ? 1 : next_class_bytes(number - 1) + 1,
+		.max_bytes = number == NEXT_CLASS_HUGE ? PTRDIFF_MAX : next_class_bytes(number),
+		.number = number,
+		.state = state_of(class),
+		.served_by = owner_of(class->route),
+		.old_side = owner_of(class->old_side),
+		.source = class->source,
+		.reason = class->reason,
+		.share_of = class->said.share.of,
+		.share = class->said.share.size,
+		.has_control = class->said.share.control,
+		.arm = class->arm,
+		.latched = class->latch_cause != NULL,
+		.next_live_blocks = status->next.class_live_blocks[number],
+		.next_live_bytes = next_live_bytes(status, number),
+		.old_live_blocks = HAKMEM_UNKNOWN,
+		.old_live_bytes = HAKMEM_UNKNOWN,
+	};
+	if (legacy >= 0) {
+		out->old_class_bytes = (uint32_t)legacy_class_bytes((unsigned)legacy);
+		out->old_live_blocks = status->legacy.class_live_blocks[legacy];
+		out->old_live_bytes = status->legacy.class_live_bytes[legacy];
+	}
+	if (class->latch_cause)
+		strncpy(out->cause, class->latch_cause, sizeof(out->cause) - 1);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/status.h - what there is to tell about every class: the state, and the pools' figures beside it */
+#ifndef MIGRATE_STATUS_H
+#define MIGRATE_STATUS_H
+
+#include "legacy/legacy.h"
+#include "migrate/state.h"
+#include "next/next.h"
+#include "shim/hakmem.h"
+
+/* About 12 KiB: mind small stacks. */
+struct status {
+	struct state state;
+	struct next_stats next;
+	struct legacy_counters legacy;
+};
+
+/* Walks both pools. Any thread; allocates nothing. */
+void status_read(struct status *status);
+
+void status_of_class(const struct status *status, unsigned number, struct hakmem_class *out);
+
+#endif
