@@ -170,6 +170,53 @@ tests_next_stack_untagged_test_SOURCES = tests/next_stack_test.c
 tests_next_stack_untagged_test_CPPFLAGS = $(AM_CPPFLAGS) -DSTACK_TAG_STEP=0
 tests_next_stack_untagged_test_LDADD = $(unit_ldadd)
 
+# ------------------------------------------------------------------------------------- verification
+#
+# make verify: the concurrent parts of next, searched by an explorer of interleavings over the library's own
+# sources, and their protocols by spin; see docs/VERIFY.md. Some minutes. It fails without spin, unless
+# VERIFY_WITHOUT_SPIN=1 says that half of it is enough. The short forms are tests.
+slow_tests += tests/verify_explorer_test.sh tests/verify_models_test.sh
+
+VERIFY_WITHOUT_SPIN = 0
+verify: config.h
+	$(AM_V_at)CC='$(CC)' WARN_CFLAGS='$(WARN_CFLAGS)' \
+		$(srcdir)/tests/verify/explorer full '$(srcdir)' .
+	$(AM_V_at)CC='$(CC)' $(srcdir)/tests/verify/models full '$(srcdir)' . || \
+		test "$$? $(VERIFY_WITHOUT_SPIN)" = '77 1'
+
+clean-local:
+	rm -rf verify
+
+.PHONY: verify
+
+EXTRA_DIST += \
+	docs/VERIFY.md \
+	tests/verify/explore.c \
+	tests/verify/explore.h \
+	tests/verify/explorer \
+	tests/verify/fibers.c \
+	tests/verify/fibers.h \
+	tests/verify/flip.c \
+	tests/verify/flip.pml \
+	tests/verify/heaps.c \
+	tests/verify/hooks.c \
+	tests/verify/litmus.c \
+	tests/verify/memory.c \
+	tests/verify/memory.h \
+	tests/verify/models \
+	tests/verify/ready.pml \
+	tests/verify/remote.c \
+	tests/verify/search.c \
+	tests/verify/search.h \
+	tests/verify/shadow.c \
+	tests/verify/shadow.h \
+	tests/verify/slices.c \
+	tests/verify/stack.c \
+	tests/verify/world.c \
+	tests/verify/world.h \
+	tests/verify_explorer_test.sh \
+	tests/verify_models_test.sh
+
 # ------------------------------------------------------------------------------------------- legacy
 
 if MIGRATION

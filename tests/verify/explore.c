@@ -16,7 +16,8 @@
 
 static const struct scenario *scenario;
 static struct expectation expected;
-static uint64_t executions, complete, outcomes;
+static uint64_t executions, outcomes;
+static bool merge = true;
 
 /* --- the report -------------------------------------------------------------------------------- */
 
@@ -66,20 +67,22 @@ static enum execution_end execute(struct bounds bounds)
 	shadow_start();
 	enum execution_end end = fibers_run(bounds);
 	executions++;
-	complete += end == EXECUTION_COMPLETE;
-	if (end == EXECUTION_COMPLETE && scenario->check)
-		scenario->check();
+	if (end == EXECUTION_COMPLETE) {
+		search_end(memory_state());
+		if (scenario->check)
+			scenario->check();
+	}
 	shadow_undo();
 	return end;
 }
 
 static void search(struct bounds bounds)
 {
-	search_start();
+	search_start(merge);
 	do {
 		while (execute(bounds) == EXECUTION_LEARNED) {
-			search_start();
-			complete = outcomes = 0;
+			search_start(merge);
+			outcomes = 0;
 		}
 	} while (search_next());
 }
@@ -110,9 +113,9 @@ static int search_and_print(struct bounds bounds)
 	printf("%-32s holds", scenario->name);
 	print_bound(bounds.preemptions, "preemptions");
 	print_bound(bounds.stale, "stale reads");
-	printf(": %zu states, %ju executions (%ju to the end), %zu shared places\n",
-	       search_states(), (uintmax_t)executions, (uintmax_t)complete,
-	       memory_shared_count());
+	printf(": %zu states, %ju executions, %zu shared places, %zu ends %016jx\n",
+	       search_states(), (uintmax_t)executions, memory_shared_count(), search_ends(),
+	       (uintmax_t)search_ends_fingerprint());
 	return 0;
 }
 
@@ -168,6 +171,8 @@ int explore_main(int argc, char **argv, const struct scenario *scenarios, size_t
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--quick") == 0) {
 			quick = true;
+		} else if (strcmp(argv[i], "--no-merge") == 0) {
+			merge = false;
 		} else if (strcmp(argv[i], "--preemptions") == 0 && i + 1 < argc) {
 			preemptions = bound_of(argv[++i]);
 		} else if (strcmp(argv[i], "--stale") == 0 && i + 1 < argc) {
@@ -177,7 +182,7 @@ int explore_main(int argc, char **argv, const struct scenario *scenarios, size_t
 		} else {
 			fprintf(stderr,
 				"usage: %s [--quick] [--preemptions N|any] [--stale N|any] "
-				"[--expect VIOLATION] [NAME...]\n",
+				"[--no-merge] [--expect VIOLATION] [NAME...]\n",
 				argv[0]);
 			return 2;
 		}

@@ -73,9 +73,10 @@ int explore_scenario(const struct scenario *scenario, struct bounds bounds,
 
 /* main() of a program of scenarios:
  *
- *   [--quick] [--preemptions N|any] [--stale N|any] [--expect VIOLATION] [NAME...]
+ *   [--quick] [--preemptions N|any] [--stale N|any] [--no-merge] [--expect VIOLATION] [NAME...]
  *
- * All of them unless some are named. Ends with 0 if each held, or with --expect if each was violated so;
+ * All of them unless some are named. --no-merge searches states again and again, and has to come to the
+ * same ends. Ends with 0 if each held, or with --expect if each was violated so;
  * else 1; 2 if it could not be run. */
 int explore_main(int argc, char **argv, const struct scenario *scenarios, size_t count);
 

@@ -85,8 +85,10 @@ static void no_slot_holds_a_page_behind_the_door(void)
 	uint32_t door = load_relaxed(&next_door[world_bin()]);
 	for (uint32_t number = 1; number <= heap_count(); number++) {
 		struct next_heap *heap = heap_numbered(number);
-		REQUIRE(load_relaxed(&heap->slot[world_bin()]) == EMPTY_PAGE || heap->cohort < door,
-			"a slot holds a page though the door is shut to its heap");
+		for (size_t slot = 0; slot < sizeof(heap->slot) / sizeof(heap->slot[0]); slot++)
+			REQUIRE(load_relaxed(&heap->slot[slot]) == EMPTY_PAGE ||
+					heap->cohort < door,
+				"a slot holds a page though the door is shut to its heap");
 	}
 	world_check();
 }
@@ -123,6 +125,13 @@ static void setup_refill(void)
 	thread_without_heap(shut_door);
 }
 
+static void setup_refill_two_slots(void)
+{
+	world_begin(WORLD_MANY, 1);
+	thread_with_empty_heap(malloc_3);
+	thread_without_heap(shut_door);
+}
+
 static void setup_serving(void)
 {
 	world_begin(WORLD_FEW, 2);
@@ -149,6 +158,14 @@ static void setup_two_owners(void)
 static void setup_new_heap(void)
 {
 	world_begin(WORLD_FEW, 2);
+	thread_with_empty_heap(malloc_1);
+	thread_without_heap(malloc_2);
+	thread_without_heap(shut_door);
+}
+
+static void setup_new_heap_two_slots(void)
+{
+	world_begin(WORLD_MANY, 2);
 	thread_with_empty_heap(malloc_1);
 	thread_without_heap(malloc_2);
 	thread_without_heap(shut_door);
@@ -197,10 +214,14 @@ static void setup_open_and_shut(void)
 
 static const struct scenario scenarios[] = {
 	{ "refill", PROMISE, setup_refill, no_slot_holds_a_page_behind_the_door, ALL, ALL },
+	{ "refill-two-slots", PROMISE, setup_refill_two_slots, no_slot_holds_a_page_behind_the_door,
+	  ALL, ALL },
 	{ "serving", PROMISE, setup_serving, no_slot_holds_a_page_behind_the_door, ALL, ALL },
 	{ "opening", PROMISE, setup_opening, no_slot_holds_a_page_behind_the_door, ALL, ALL },
 	{ "two-owners", PROMISE, setup_two_owners, no_slot_holds_a_page_behind_the_door, ALL, ALL },
 	{ "new-heap", PROMISE, setup_new_heap, no_slot_holds_a_page_behind_the_door, ALL, ALL },
+	{ "new-heap-two-slots", PROMISE, setup_new_heap_two_slots,
+	  no_slot_holds_a_page_behind_the_door, ALL, { 3, 1 } },
 	{ "adopted", PROMISE, setup_adopted, no_slot_holds_a_page_behind_the_door, { 3, 2 }, { 2, 1 } },
 	{ "canary", PROMISE, setup_canary, no_slot_holds_a_page_behind_the_door, ALL, ALL },
 	{ "two-controls", PROMISE, setup_two_controls, no_slot_holds_a_page_behind_the_door, ALL, ALL },

@@ -22,11 +22,15 @@ static struct {
 static size_t length, position;
 
 /* An open table, at most half full. Key 0 is an empty place. */
-static struct seen {
+struct table {
 	uint64_t *keys;
 	uint8_t *budgets;
 	size_t places, used;
-} seen;
+};
+
+static struct table seen, ends;
+static uint64_t ends_fingerprint;
+static bool merging;
 
 static void *zeroed(size_t count, size_t bytes)
 {
@@ -36,14 +40,20 @@ static void *zeroed(size_t count, size_t bytes)
 	return p;
 }
 
-static struct seen table_of(size_t places)
+static struct table table_of(size_t places)
 {
-	return (struct seen){ .keys = zeroed(places, sizeof(uint64_t)),
-			      .budgets = zeroed(places, 1),
-			      .places = places };
+	return (struct table){ .keys = zeroed(places, sizeof(uint64_t)),
+			       .budgets = zeroed(places, 1),
+			       .places = places };
 }
 
-static size_t place_of(const struct seen *table, uint64_t key)
+static void table_drop(struct table *table)
+{
+	free(table->keys);
+	free(table->budgets);
+}
+
+static size_t place_of(const struct table *table, uint64_t key)
 {
 	size_t i = key & (table->places - 1);
 	while (table->keys[i] && table->keys[i] != key)
@@ -51,27 +61,44 @@ static size_t place_of(const struct seen *table, uint64_t key)
 	return i;
 }
 
-static void grow(void)
+static void table_grow(struct table *table)
 {
-	struct seen larger = table_of(seen.places * 2);
-	for (size_t i = 0; i < seen.places; i++) {
-		if (!seen.keys[i])
+	struct table larger = table_of(table->places * 2);
+	for (size_t i = 0; i < table->places; i++) {
+		if (!table->keys[i])
 			continue;
-		size_t place = place_of(&larger, seen.keys[i]);
-		larger.keys[place] = seen.keys[i];
-		larger.budgets[place] = seen.budgets[i];
+		size_t place = place_of(&larger, table->keys[i]);
+		larger.keys[place] = table->keys[i];
+		larger.budgets[place] = table->budgets[i];
 	}
-	larger.used = seen.used;
-	free(seen.keys);
-	free(seen.budgets);
-	seen = larger;
+	larger.used = table->used;
+	table_drop(table);
+	*table = larger;
 }
 
-void search_start(void)
+/* False if the key is there with at least this budget, else it is from now on. */
+static bool table_add(struct table *table, uint64_t key, uint8_t budget)
 {
-	free(seen.keys);
-	free(seen.budgets);
+	key += key == 0;
+	size_t i = place_of(table, key);
+	if (table->keys[i] && table->budgets[i] >= budget)
+		return false;
+	table->used += !table->keys[i];
+	table->keys[i] = key;
+	table->budgets[i] = budget;
+	if (table->used * 2 > table->places)
+		table_grow(table);
+	return true;
+}
+
+void search_start(bool merge)
+{
+	merging = merge;
+	table_drop(&seen);
+	table_drop(&ends);
 	seen = table_of(1 << 16);
+	ends = table_of(1 << 10);
+	ends_fingerprint = 0;
 	length = position = 0;
 }
 
@@ -108,21 +135,26 @@ bool search_is_new(void)
 
 bool search_seen(uint64_t state, uint8_t budget)
 {
-	uint64_t key = state ? state : 1;
-	size_t i = place_of(&seen, key);
-	if (seen.keys[i] && seen.budgets[i] >= budget)
-		return true;
-	if (!seen.keys[i]) {
-		seen.keys[i] = key;
-		seen.used++;
-	}
-	seen.budgets[i] = budget;
-	if (seen.used * 2 > seen.places)
-		grow();
-	return false;
+	return merging && !table_add(&seen, state, budget);
+}
+
+void search_end(uint64_t state)
+{
+	if (table_add(&ends, state, 0))
+		ends_fingerprint += mix(state);
 }
 
 size_t search_states(void)
 {
 	return seen.used;
+}
+
+size_t search_ends(void)
+{
+	return ends.used;
+}
+
+uint64_t search_ends_fingerprint(void)
+{
+	return ends_fingerprint;
 }

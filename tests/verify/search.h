@@ -5,8 +5,9 @@
 
 #include "shim/base/compiler.h"
 
-/* Forgets everything: the next execution takes the first option of each choice. */
-void search_start(void);
+/* Forgets everything: the next execution takes the first option of each choice. With `merge`, states that
+ * were searched before are not searched again. */
+void search_start(bool merge);
 
 /* Back to the beginning of an execution; false if there is none left. */
 MUST_USE bool search_next(void);
@@ -21,7 +22,12 @@ MUST_USE bool search_is_new(void);
  * is. */
 MUST_USE bool search_seen(uint64_t state, uint8_t budget);
 
+/* The execution came to its end in this state. */
+void search_end(uint64_t state);
+
 size_t search_states(void);
+size_t search_ends(void);	       /* different ones */
+uint64_t search_ends_fingerprint(void);
 
 /* A good mix of all bits (the finaliser of SplitMix64). */
 INLINE uint64_t mix(uint64_t x)

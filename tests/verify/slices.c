@@ -9,7 +9,7 @@
 #include "next/segment.h"
 
 #define PAGES  3
-#define SLICES (16 * PAGES)
+#define SLICES (4 * PAGES)
 
 static unsigned owner[SEGMENT_SLICES];
 
@@ -124,10 +124,10 @@ static void setup_resized(void)
 #define ALL	{ UNBOUNDED, UNBOUNDED }
 
 static const struct scenario scenarios[] = {
-	{ "two", PROMISE, setup_two, every_slice_can_be_claimed_once, { 2, 1 }, { 1, 1 } },
-	{ "mixed", PROMISE, setup_mixed, every_slice_can_be_claimed_once, { 4, 1 }, { 2, 1 } },
-	{ "purged", PROMISE, setup_purged, every_slice_can_be_claimed_once, ALL, { 3, 1 } },
-	{ "resized", PROMISE, setup_resized, every_slice_can_be_claimed_once, { 3, 1 }, { 2, 1 } },
+	{ "two", PROMISE, setup_two, every_slice_can_be_claimed_once, { 3, 1 }, { 2, 1 } },
+	{ "mixed", PROMISE, setup_mixed, every_slice_can_be_claimed_once, ALL, ALL },
+	{ "purged", PROMISE, setup_purged, every_slice_can_be_claimed_once, ALL, ALL },
+	{ "resized", PROMISE, setup_resized, every_slice_can_be_claimed_once, { 4, 2 }, { 2, 1 } },
 };
 
 int main(int argc, char **argv)

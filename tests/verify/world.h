@@ -7,10 +7,10 @@
 #ifndef VERIFY_WORLD_H
 #define VERIFY_WORLD_H
 
-#include "next/bin.h"
+#include "shim/base/compiler.h"
 
-#define WORLD_FEW  NEXT_BIN_MAX_BYTES  /* block size: 4 blocks a page */
-#define WORLD_MANY ((size_t)512)       /* 128, whose bits take two words */
+#define WORLD_FEW  ((size_t)65536) /* block size: 4 blocks a page, and one slot for the class */
+#define WORLD_MANY ((size_t)512)   /* 128 blocks, whose bits take two words, and two slots */
 
 /* In setup, first: next begins to work, with memory for this many pages of blocks of this size, which all
  * that follows is about. */
