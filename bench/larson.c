@@ -138,6 +138,13 @@ static void fill(struct seat *seats)
 	}
 }
 
+static void empty(struct seat *seats)
+{
+	for (uint64_t i = 0; i < threads; i++)
+		for (uint64_t j = 0; j < chunks; j++)
+			free(seats[i].blocks[j]);
+}
+
 int main(int argc, char **argv)
 {
 	struct bench_score score;
@@ -182,5 +189,6 @@ int main(int argc, char **argv)
 	bench_result_score(score);
 	bench_result_count("generations_timed", generations);
 	bench_result_close();
+	empty(seats);
 	return 0;
 }

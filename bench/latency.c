@@ -144,6 +144,14 @@ static uint64_t replace(struct bench_worker *worker)
 	return 2000;
 }
 
+static void teardown(struct bench_worker *worker)
+{
+	struct pair_times *own = worker->own;
+
+	for (uint64_t i = 0; i < slots; i++)
+		free(own->blocks[i]);
+}
+
 static double ticks_per_ns;
 
 static void calibrate(void)
@@ -180,9 +188,12 @@ static void report(const char *what, const struct histogram *histogram)
 
 int main(int argc, char **argv)
 {
-	struct bench_work work = {
-		.setup = setup, .round = replace, .threads = 2, .seconds = 1, .warmup_s = 0.5
-	};
+	struct bench_work work = { .setup = setup,
+				   .round = replace,
+				   .teardown = teardown,
+				   .threads = 2,
+				   .seconds = 1,
+				   .warmup_s = 0.5 };
 	struct bench_score score;
 	struct histogram *both;
 

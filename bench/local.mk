@@ -6,6 +6,7 @@
 #   make bench-self     the judge's own test: one library against itself and against a planted loss
 #   make ladder         the plan's table as measured here
 #   make instructions   instructions per malloc/free pair
+#   make flip           what a live flip costs, over the number of threads
 #
 # Other libraries: make bench BENCH_SIDES='glibc hakmem:next mine=/path/to/lib.so'
 
@@ -50,9 +51,21 @@ bench_return_SOURCES = bench/return.c $(bench_common)
 bench_startup_SOURCES = bench/startup.c $(bench_common)
 bench_thread_churn_SOURCES = bench/thread-churn.c $(bench_common)
 
+# What a flip costs is ours alone to measure: no workload to compare libraries by.
+if MIGRATION
+EXTRA_PROGRAMS += bench/flip
+CLEANFILES += bench/flip
+bench_flip_SOURCES = bench/flip.c $(bench_common)
+
+flip: bench/flip libhakmem.la
+	LD_PRELOAD='$(abs_top_builddir)/.libs/libhakmem.so' bench/flip
+
+.PHONY: flip
+endif
+
 bench_scripts = bench/compare bench/instructions bench/ladder bench/perf
 
-TESTS += bench/estimator_test.py
+fast_tests += bench/estimator_test.py
 slow_tests += bench/bench_test.py
 
 EXTRA_DIST += \

@@ -57,10 +57,19 @@ hakmem_SOURCES = \
 	migrate/tool/common.c \
 	migrate/tool/library.c \
 	migrate/tool/main.c \
+	migrate/tool/output.c \
+	migrate/tool/output.h \
+	migrate/tool/ps.c \
 	migrate/tool/run.c \
+	migrate/tool/show.c \
+	migrate/tool/show.h \
+	migrate/tool/show_json.c \
+	migrate/tool/steer.c \
 	migrate/tool/target.c \
 	migrate/tool/tool.h
 hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"'
+hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS)
+hakmem_LDADD = $(JSON_C_LIBS)
 
 dist_man_MANS += migrate/tool/hakmem.1
 

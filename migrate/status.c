@@ -56,7 +56,7 @@ static uint32_t state_of(const struct state_class *class)
 		       : HAKMEM_STATE_NEXT;
 }
 
-/* The classes below the last one have blocks of one size, but for spans, which are whole slices. */
+/* The classes below the last one have blocks of one size; what is left is the last one's. */
 static uint64_t next_live_bytes(const struct status *status, unsigned number)
 {
 	uint64_t rest = status->next.live_bytes;

@@ -109,7 +109,8 @@ enum hakmem_owner {
 };
 
 /* Whose memory the address lies in. Never touches it, so any value may be asked about. Async-signal
- * safe. */
+ * safe. Told from the map of 4 MiB slots: what lies behind the end of a block of more than 4 MiB, in the
+ * same slot, is taken for next's, whoever's it is. (free() looks, and is not misled.) */
 HAKMEM_API enum hakmem_owner hakmem_owner(const void *address) HAKMEM_NOEXCEPT;
 
 /* The layers of a legacy malloc, in the order in which it tries them: the indices of

@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/select.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -331,6 +333,50 @@ static void a_fork_that_waits_for_ever_can_be_ended(void **state)
 	assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+/* Is to be cancelled while it waits, but is in the middle of a fork. */
+static _Atomic int waiter;
+
+static void *fork_although_cancelled(void *argument)
+{
+	pthread_cancel(pthread_self());
+	store_release(&waiter, gettid());
+	fork_prepare();
+	fork_parent();
+	store_release(&stop, true);
+	pthread_testcancel();
+	return argument;
+}
+
+/* Or has ended. */
+static bool is_asleep(int task)
+{
+	char path[64], line[256] = "";
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", task);
+	FILE *f = fopen(path, "r");
+	if (!f)
+		return true;
+	char *got = fgets(line, sizeof(line), f);
+	fclose(f);
+	const char *end = got ? strrchr(line, ')') : NULL;
+	return end && end[2] == 'S';
+}
+
+static void a_thread_is_not_cancelled_inside_a_fork(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	store_relaxed(&stop, false);
+	store_relaxed(&waiter, 0);
+	lock_acquire(&many[7].lock);
+	assert_int_equal(pthread_create(&thread, NULL, fork_although_cancelled, NULL), 0);
+	while (!load_acquire(&waiter) || !is_asleep(load_relaxed(&waiter)))
+		sched_yield();
+	lock_release(&many[7].lock);
+	pthread_join(thread, NULL);
+	assert_true(load_acquire(&stop));
+	assert_true(all_free());
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -354,6 +400,7 @@ int main(void)
 		cmocka_unit_test(a_handler_that_interrupted_a_holder_may_fork),
 		cmocka_unit_test(a_handler_does_not_fork_inside_another_fork),
 		cmocka_unit_test(a_fork_that_waits_for_ever_can_be_ended),
+		cmocka_unit_test(a_thread_is_not_cancelled_inside_a_fork),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

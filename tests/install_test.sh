@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# tests/install_test.sh - what `make install` leaves is enough to build against, shared and static
+# tests/install_test.sh - what `make install` leaves is enough to build against, shared and static, and to
+# run programs on
 set -eu
 
 : "${HAKMEM_LIB:?run by make check}" "${top_builddir:?}" "${CC:?}"
@@ -69,3 +70,15 @@ expect() { # COMMAND...
 }
 LD_LIBRARY_PATH=$work/$(dirname "$pc")/.. expect ./shared
 expect ./static
+
+# Without migration there is no command.
+[ -x "$top_builddir/hakmem" ] || exit 0
+unset HAKMEM_LIB LD_LIBRARY_PATH
+expect "$prefix/bin/hakmem" run -- ./shared
+for page in $(find root -name hakmem.1); do
+	echo "$page: $(wc -l <"$page") lines"
+done
+[ -n "${page-}" ] || {
+	echo 'no man page was installed'
+	exit 1
+}

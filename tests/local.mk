@@ -21,7 +21,8 @@
 #	script_tests += tests/shim_exports_test.sh
 #
 # A test that needs more than about five seconds goes to slow_tests instead of program_tests or
-# script_tests (its program then also to check_PROGRAMS): `make check slow_tests=` leaves it out.
+# script_tests (its program then also to check_PROGRAMS): `make check 'TESTS=$(fast_tests)'`
+# leaves it out.
 # Helper programs that are no tests themselves go to check_PROGRAMS; headers, data and everything
 # else that no list names to EXTRA_DIST, or the tarball lacks them.
 
@@ -37,7 +38,7 @@ program_tests =
 script_tests =
 
 check_PROGRAMS += $(unit_tests) $(program_tests)
-TESTS += $(unit_tests) $(program_tests) $(script_tests)
+fast_tests += $(unit_tests) $(program_tests) $(script_tests)
 EXTRA_DIST += $(script_tests)
 
 # Stops `make check` with a message where there is no cmocka, and is empty otherwise.
@@ -123,7 +124,8 @@ EXTRA_DIST += tests/shim_stress_test.sh tests/stress-sanitized
 STRESS_SECONDS = 60
 STRESS_THREADS = 16
 stress:
-	$(AM_V_at)$(srcdir)/tests/stress-sanitized '$(srcdir)' . $(STRESS_SECONDS) $(STRESS_THREADS)
+	$(AM_V_at)$(srcdir)/tests/stress-sanitized '$(srcdir)' . tests/stress \
+		-s $(STRESS_SECONDS) -t $(STRESS_THREADS)
 
 .PHONY: stress
 
@@ -255,11 +257,41 @@ tests_migrate_plan_test_LDADD = $(unit_ldadd)
 tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
-script_tests += tests/migrate_start_test.sh tests/migrate_tool_test.sh
+script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
+slow_tests += tests/migrate_live_test.sh
 check_PROGRAMS += tests/migrate_owner
 endif
 
-EXTRA_DIST += tests/fuzz_plan.c
+# make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
+if MIGRATION
+check_PROGRAMS += tests/torture
+tests_torture_LDADD = $(shim_ldadd)
+slow_tests += tests/migrate_torture_test.sh
+
+TORTURE_SECONDS = 60
+TORTURE_THREADS = 8
+torture: tests/torture$(EXEEXT)
+	$(AM_V_at)tests/torture -s $(TORTURE_SECONDS) -t $(TORTURE_THREADS)
+	$(AM_V_at)$(srcdir)/tests/stress-sanitized '$(srcdir)' . tests/torture \
+		-s $(TORTURE_SECONDS) -t $(TORTURE_THREADS)
+
+.PHONY: torture
+endif
+
+EXTRA_DIST += \
+	tests/fuzz \
+	tests/fuzz_control.c \
+	tests/fuzz_plan.c \
+	tests/migrate_live_test.sh \
+	tests/migrate_torture_test.sh
+
+# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']
+FUZZ_SECONDS = 60
+FUZZ_TARGETS =
+fuzz:
+	$(AM_V_at)$(srcdir)/tests/fuzz '$(srcdir)' . $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+.PHONY: fuzz
 
 # ------------------------------------------------------------------------------------ real programs
 

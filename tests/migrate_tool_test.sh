@@ -119,6 +119,47 @@ fi
 expect 0 'next@12.5%:thread/control  next, else legacy' \
 	"$hakmem" classes --plan 4k=next@12.5%:thread/control
 
+# ---------------------------------------------------------------------------------- completion
+
+# completes EXPECTED WORD...: the last word is being written. bash cuts at '=' as it does on a terminal.
+completes() {
+	expected=$1
+	shift
+	got=$(bash -c '
+		. "$0"
+		words=()
+		for word; do
+			while [[ $word == *=?* ]]; do
+				words+=("${word%%=*}" =)
+				word=${word#*=}
+			done
+			words+=("$word")
+		done
+		COMP_WORDS=("${words[@]}")
+		COMP_CWORD=$((${#words[@]} - 1))
+		_hakmem
+		echo "${COMPREPLY[*]}"' "$top_srcdir/migrate/tool/hakmem.bash" "$@" 2>"$work/errors")
+	[ "$got" = "$expected" ] || fail "completion of $*: '$got', not '$expected' $(cat "$work/errors")"
+}
+
+if command -v bash >/dev/null; then
+	completes 'run route rollback' "$hakmem" r
+	completes 'kill-switch' "$hakmem" k
+	completes '--plan --plan-file' "$hakmem" run --pl
+	completes 'tiny=' "$hakmem" run --plan t
+	completes 'next' "$hakmem" run --plan tiny=n
+	completes '--control' "$hakmem" run -p tiny=next --c
+	completes '--json' "$hakmem" classes --j
+	completes 'next' "$hakmem" classes --plan tiny=n
+	completes '--json-lines' "$hakmem" watch 1 --j
+	completes '--dry-run' "$hakmem" route 1 --d
+	completes 'mid=' "$hakmem" route 1 m
+	completes 'old' "$hakmem" route 1 mid=o
+	completes 'tiny,mid' "$hakmem" rollback 1 tiny,m
+	completes '--all' "$hakmem" unlatch 1 --a
+	completes '--off' "$hakmem" kill-switch 1 --o
+fi
+
 # ------------------------------------------------------------- run: before the program starts
 
 expect 2 '--plan: "4k=nxt": no such target' "$hakmem" run --plan 4k=nxt -- touch "$work/started"
@@ -126,6 +167,13 @@ expect 2 'HAKMEM_PLAN: "": an empty item' env HAKMEM_PLAN=, "$hakmem" run touch 
 [ -e "$work/started" ] && fail 'a wrong plan started the program'
 expect 125 'No such file' "$hakmem" run --lib "$work/none.so" true
 expect 125 'No such file' env HAKMEM_LIB="$work/none.so" "$hakmem" run true
+for wrong in "$work" "$work/classes.json"; do
+	expect 125 "$wrong: " "$hakmem" run --lib "$wrong" touch "$work/started"
+	[ -e "$work/started" ] && fail "$wrong was taken for a library"
+done
+if echo 'int other;' | $CC -shared -fPIC -x c - -o "$work/other.so" 2>/dev/null; then
+	expect 125 'is not the hakmem library' env HAKMEM_LIB="$work/other.so" "$hakmem" run true
+fi
 mkdir "$work/a blank"
 cp "$HAKMEM_LIB" "$work/a blank/lib.so"
 expect 125 'cannot be preloaded' "$hakmem" run --lib "$work/a blank/lib.so" true

@@ -98,7 +98,7 @@ static void what_no_process_can_have_is_enomem(void **state)
 	const size_t too_large[] = { TOO_LARGE,		  SIZE_MAX,
 				     SIZE_MAX - 15,	  SIZE_MAX - 4096,
 				     (size_t)PTRDIFF_MAX, (size_t)1 << 47,
-				     (size_t)1 << 46 };
+				     refused_bytes() };
 	errno = 0;
 	for (size_t i = 0; i < sizeof(too_large) / sizeof(too_large[0]); i++) {
 		assert_enomem(hakmem_malloc(too_large[i]));
@@ -176,7 +176,7 @@ static void realloc_that_fails_leaves_the_block_alone(void **state)
 		errno = 0;
 		assert_enomem(hakmem_realloc(block, TOO_LARGE));
 		assert_enomem(hakmem_realloc(block, SIZE_MAX));
-		assert_enomem(hakmem_realloc(block, (size_t)1 << 46));
+		assert_enomem(hakmem_realloc(block, refused_bytes()));
 		assert_true(filled(block, sizes[i], i));
 		hakmem_free(block);
 	}
@@ -235,7 +235,7 @@ static void posix_memalign_tells_by_its_result_alone(void **state)
 		assert_int_equal(hakmem_posix_memalign(&block, wrong[i], 100), EINVAL);
 	assert_int_equal(hakmem_posix_memalign(&block, 8, TOO_LARGE), ENOMEM);
 	assert_int_equal(hakmem_posix_memalign(&block, 64, SIZE_MAX), ENOMEM);
-	assert_int_equal(hakmem_posix_memalign(&block, 4096, (size_t)1 << 46), ENOMEM);
+	assert_int_equal(hakmem_posix_memalign(&block, 4096, refused_bytes()), ENOMEM);
 	assert_int_equal(hakmem_posix_memalign(&block, (size_t)1 << 62, 100), ENOMEM);
 	assert_ptr_equal(block, untouched);
 	for (size_t alignment = 8; alignment <= 65536; alignment *= 2) {

@@ -24,4 +24,15 @@ if ! [ -s "$work/own" ]; then
 	echo "no hakmem_* symbol is exported"
 	exit 1
 fi
+# For a library that is opened late: it stays once it is there, and its thread-local storage is one pointer,
+# for which there is always room.
+readelf -dW "$HAKMEM_LIB" >"$work/dynamic"
+for wanted in 'Library soname: \[libhakmem\.so\.[0-9]*\]' 'FLAGS_1.*NODELETE'; do
+	grep -q "$wanted" "$work/dynamic" || { echo "not in the dynamic section: $wanted"; exit 1; }
+done
+tls=$(readelf -lW "$HAKMEM_LIB" | awk '$1 == "TLS" { print $6 }')
+if [ "$(basename "$HAKMEM_SYMBOLS")" = hakmem.map ] && [ $((tls)) != 8 ]; then
+	echo "thread-local storage takes $((tls)) bytes, not 8"
+	exit 1
+fi
 echo "$(wc -l <"$work/family") names of the malloc family, $(wc -l <"$work/own") of our own"

@@ -8,9 +8,16 @@
 #include "tests/routes.h"
 #include "tests/support.h"
 
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <ucontext.h>
+#include <unistd.h>
 
 static void do_free(void *block)
 {
@@ -248,6 +255,126 @@ static void strangers_go_to_the_system(void **state)
 	hakmem_free(block);
 }
 
+/* --- pointers of every kind ------------------------------------------------------------------------ */
+
+#define WILD_POINTERS 400
+#define BLOCKS	      64
+enum ending { QUIET = 0, FAULT_OF_OURS = 77, FAULT_OF_THE_SYSTEMS = 78 };
+
+static uint64_t draw(void)
+{
+	/* xorshift64 (Marsaglia, 2003) */
+	static uint64_t state = 88172645463325252u;
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+/* The library is part of this program. */
+static void tell_whose_fault(int number, siginfo_t *info, void *context)
+{
+	const ucontext_t *at = context;
+	Dl_info here, there;
+	(void)number;
+	(void)info;
+#if defined(__x86_64__)
+	void *place = (void *)at->uc_mcontext.gregs[REG_RIP];
+#else
+	void *place = (void *)at->uc_mcontext.pc;
+#endif
+	bool known = dladdr((void *)tell_whose_fault, &here) && dladdr(place, &there);
+	_exit(!known || here.dli_fbase == there.dli_fbase ? FAULT_OF_OURS : FAULT_OF_THE_SYSTEMS);
+}
+
+static void misuse_in_some_way(uintptr_t address)
+{
+	const struct sigaction action = { .sa_sigaction = tell_whose_fault,
+					  .sa_flags = SA_SIGINFO };
+	void *volatile block = (void *)address;
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	signal(SIGABRT, SIG_DFL);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	alarm(60);
+	if (address % 3 == 0)
+		block = hakmem_realloc(block, 5000);
+	else if (address % 3 == 1)
+		hakmem_free(block);
+	else if (hakmem_malloc_usable_size(block) == 4711)
+		_exit(QUIET);
+	_exit(QUIET);
+}
+
+/* Anywhere at all, around live blocks, in their 4 MiB, and where a huge block is and was. */
+static uintptr_t draw_address(void *const *blocks, uintptr_t huge, uintptr_t gone)
+{
+	uintptr_t block = (uintptr_t)blocks[draw() % BLOCKS], address = draw();
+	switch (draw() % 6) {
+	case 0:
+		address >>= 17;
+		break;
+	case 1:
+		address = block + draw() % 70000;
+		break;
+	case 2:
+		address = (block & ~(4 * MIB - 1)) + draw() % (4 * MIB);
+		break;
+	case 3:
+		address = huge + draw() % (8 * MIB);
+		break;
+	case 4:
+		address = gone - 4096 + draw() % (8 * MIB);
+		break;
+	}
+	const uintptr_t masks[] = { 0, 0, 15, 4095 };
+	return address & ~masks[draw() % 4];
+}
+
+static bool is_one_of(uintptr_t address, void *const *blocks, uintptr_t huge)
+{
+	for (size_t i = 0; i < BLOCKS; i++)
+		if (address == (uintptr_t)blocks[i])
+			return true;
+	return address == huge || address == 0;
+}
+
+static void no_pointer_makes_our_code_fault(void **state)
+{
+	(void)state;
+	if (HAKMEM_SANITIZER)
+		skip(); /* its runtime has the signals */
+	void *blocks[BLOCKS];
+	unsigned aborted = 0;
+	for (size_t i = 0; i < BLOCKS; i++)
+		blocks[i] = hakmem_malloc((size_t)1 << i % 22);
+	void *huge = hakmem_malloc(HUGE_BYTES), *gone = hakmem_malloc(HUGE_BYTES);
+	hakmem_free(gone);
+	for (size_t i = 0; i < WILD_POINTERS; i++) {
+		uintptr_t address = draw_address(blocks, (uintptr_t)huge, (uintptr_t)gone);
+		int status = 0;
+		if (is_one_of(address, blocks, (uintptr_t)huge))
+			continue;
+		fflush(NULL);
+		pid_t child = fork();
+		if (child == 0) {
+			close(STDERR_FILENO);
+			misuse_in_some_way(address);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGABRT
+					: WEXITSTATUS(status) == FAULT_OF_OURS)
+			fail_msg("%#lx: status %#x", (unsigned long)address, (unsigned)status);
+		aborted += WIFSIGNALED(status);
+	}
+	print_message("%u of %u pointers ended in abort(), none in a fault of ours\n", aborted,
+		      WILD_POINTERS);
+	assert_true(aborted > WILD_POINTERS / 10);
+	for (size_t i = 0; i < BLOCKS; i++)
+		hakmem_free(blocks[i]);
+	hakmem_free(huge);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -260,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_huge_block_freed_twice_is_told_although_its_place_is_taken),
 		cmocka_unit_test(the_systems_blocks_where_huge_ones_were_are_the_systems),
 		cmocka_unit_test(strangers_go_to_the_system),
+		cmocka_unit_test(no_pointer_makes_our_code_fault),
 	};
 	return run_under_all_routes(tests, route_all);
 }

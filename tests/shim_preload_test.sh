@@ -44,6 +44,7 @@ skip() { echo "skip $1"; }
 
 for plan in "${plans[@]}"; do
 	want "ends and beginnings, plan '$plan'" ok with "$plan" "$here/preload_ends"
+	want "children of a threaded program, plan '$plan'" ok with "$plan" "$here/preload_fork" 100
 	want "C++ operators, plan '$plan'" '' with "$plan" "$here/shim_operators_test" libhakmem
 done
 

@@ -20,6 +20,18 @@ size_t resident_bytes(void)
 	return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+size_t refused_bytes(void)
+{
+	int policy = 0;
+	FILE *f = fopen("/proc/sys/vm/overcommit_memory", "r");
+	if (f) {
+		if (fscanf(f, "%d", &policy) != 1)
+			policy = 0;
+		fclose(f);
+	}
+	return (size_t)1 << (policy == 1 ? 47 : 46);
+}
+
 static bool has_all(const char *text, const char *words)
 {
 	char copy[256];

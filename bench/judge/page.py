@@ -19,7 +19,7 @@ body { font: 15px/1.5 system-ui, "DejaVu Sans", Helvetica, Arial, sans-serif; co
 h1 { font-size: 30px; margin: 0 0 2px; letter-spacing: -0.3px; }
 h2 { font-size: 21px; margin: 46px 0 6px; padding-top: 14px; border-top: 1px solid #d9dde3; }
 h3 { font-size: 15px; margin: 22px 0 6px; }
-p { max-width: 80ch; margin: 6px 0; }
+p { max-width: 80ch; margin: 6px 0; } p.head { max-width: none; color: #555; font-size: 14px; }
 a { color: #2166ac; }
 nav { font-size: 14px; margin: 10px 0 0; } nav a { margin-right: 14px; text-decoration: none; display: inline-block; }
 .note { color: #555; font-size: 14px; }
@@ -55,10 +55,11 @@ table.words th { text-align: left; }
 .failed { color: #a33; font-weight: 600; }
 code { font-size: 12px; }
 ul { padding-left: 20px; }
-@media (max-width: 1000px) { .two { grid-template-columns: 1fr; } }
+@media screen and (max-width: 1000px) { .two { grid-template-columns: 1fr; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+  .cards { grid-template-columns: repeat(5, 1fr); } .card { padding: 6px 8px; }
   figure, .card, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .wide { overflow: visible; } table { font-size: 9.5px; } td small { font-size: 8px; }
   table.heat td:first-child { font-size: 9px; } table.heat td { padding: 1px 3px; }
@@ -102,6 +103,16 @@ OWN_FIGURES = (
 )
 
 
+def _nanoseconds(value):
+    return f"{value:.0f} ns"
+
+
+PLACEMENT = tuple(
+    (row, key, f"{row}: to {what} an object", _nanoseconds)
+    for row in ("locality", "locality-site", "locality-return")
+    for key, what in (("build_ns", "make"), ("ns_per_object", "visit")))
+
+
 class Page:
     """Collects sections; draws pictures beside the page and puts them into it."""
 
@@ -137,6 +148,13 @@ def _two(*parts):
         if parts else ""
 
 
+def _maps(verdict, mine):
+    """Speed and memory of one library over the others, side by side while there is room."""
+    maps = ["<h3>Speed</h3>" + tables.heat_map(verdict, mine, "speed"),
+            "<h3>Peak memory</h3>" + tables.heat_map(verdict, mine, "rss")]
+    return _two(*maps) if len(verdict["libraries"]) <= 7 else "".join(maps)
+
+
 def _lead(verdict):
     """The library under judgement that the page begins with."""
     return next((name for name in verdict["ours"] if "next" in name), verdict["ours"][0])
@@ -147,15 +165,18 @@ def _glance(page, lead):
     failed = [f"{case} on {name}: {cell['errors'][0]}"
               for case, row in verdict["cases"].items()
               for name, cell in row["libraries"].items() if "errors" in cell]
+    doubt = ""
+    if not all(good for good, _ in verdict.get("extra", {}).get("self-test", [])):
+        doubt = ('<p class="failed">The judge\'s own test did not hold on this machine in this '
+                 'run: <a href="#judge">see there</a> before believing what follows.</p>')
     page.section(
-        "glance", f"{escape(lead)} at a glance", tables.cards(verdict, lead),
+        "glance", f"{escape(lead)} at a glance", doubt, tables.cards(verdict, lead),
         _note(f"{escape(lead)} over each other library: geometric means over all rows, then row by "
               "row. Above 1 is faster; for memory below 1 is leaner; blue is better in both. Below "
               "each ratio stands its 95&nbsp;% interval, and where that contains 1 the cell is "
               "grey: a difference was not shown."),
         tables.legend(),
-        _two("<h3>Speed</h3>" + tables.heat_map(verdict, lead, "speed"),
-             "<h3>Peak memory</h3>" + tables.heat_map(verdict, lead, "rss")),
+        _maps(verdict, lead),
         "<h3>What failed</h3><ul>" +
         "".join(f'<li class="failed">{escape(line)}</li>' for line in failed) + "</ul>"
         if failed else "")
@@ -168,7 +189,8 @@ def _pictures(page, lead, reference):
         page.figure("speed", f"The median of every row as a multiple of {reference}'s; the blue "
                     "dots are ours", plots.speed, verdict, colour, reference),
         page.figure("best", f"{lead} against the fastest other library of each row, with the 95 % "
-                    "interval", plots.against_best, verdict, colour, lead))
+                    "interval", plots.against_best, verdict, colour, lead),
+        tables.figures(verdict, PLACEMENT))
     page.section(
         "memory", "Memory",
         page.figure("memory", f"Peak resident memory as a multiple of {reference}'s",
@@ -224,8 +246,7 @@ def _details(page, lead):
     for other in verdict["ours"]:
         if other != lead:
             page.section(f"over-{len(page.sections)}", f"{escape(other)} over each other library",
-                         _two("<h3>Speed</h3>" + tables.heat_map(verdict, other, "speed"),
-                              "<h3>Peak memory</h3>" + tables.heat_map(verdict, other, "rss")))
+                         _maps(verdict, other))
     machine = ", ".join(f"{escape(key)}: {escape(value)}"
                         for key, value in verdict["machine"].items())
     columns = "".join(
@@ -234,8 +255,8 @@ def _details(page, lead):
     page.section(
         "how", "What ran, and how", f"<p>{machine}.</p>", f"<ul>{columns}</ul>",
         _note("Round by round every row runs once on every library, in changing order, and the "
-              "first round does not count. A ratio is made of runs a second apart, of the same "
-              "round; the ratios of all rounds are averaged as logarithms, and the interval is a "
+              "first round does not count. A ratio is made of runs a few seconds apart, of the "
+              "same round; the ratios of all rounds are averaged as logarithms, and the interval is a "
               "bootstrap-t interval. Memory is the peak of the program's own process. docs/BENCH.md "
               "has the rest."),
         tables.rows_described(verdict))
@@ -267,11 +288,10 @@ def write(verdict, out_dir):
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>hakmem bench</title><style>{STYLE}</style>"
         "<h1>hakmem beside its peers</h1>",
-        _note(f"{datetime.date.today()} &middot; {len(verdict['cases'])} rows on {len(names)} "
-              f"libraries, {min(rounds, default=0)} rounds that count, interleaved, in "
-              f"{verdict['seconds'] / 60:.0f} minutes &middot; "
-              f"{escape(verdict['machine']['processor'])}, "
-              f"{escape(verdict['machine']['cpus'])}, {escape(verdict['machine']['kernel'])}"),
+        f'<p class="head">{datetime.date.today()} &middot; {len(verdict["cases"])} rows on '
+        f"{len(names)} libraries, {min(rounds, default=0)} rounds that count, interleaved, in "
+        f"{verdict['seconds'] / 60:.0f} minutes &middot; {escape(verdict['machine']['processor'])}, "
+        f"{escape(verdict['machine']['cpus'])}, {escape(verdict['machine']['kernel'])}</p>",
         "<nav>" + "".join(f'<a href="#{anchor}">{title}</a>'
                           for anchor, title, _ in page.sections) + "</nav>"]
     if not plots.available():

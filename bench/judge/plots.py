@@ -288,7 +288,7 @@ def ladder_mf1(data, path):
         return False
     return draw(path, 640, 340, commands + [
         "set logscale x 2", "set xlabel 'threads'", "set ylabel 'M pop+push a second'",
-        "set yrange [0:*]", "set key right top", "plot " + ", ".join(plots)])
+        "set yrange [0:*]", "set key outside top center horizontal", "plot " + ", ".join(plots)])
 
 
 def instructions(data, looks, path):

@@ -54,8 +54,6 @@ def run_once(row, extra, library):
     problem = libraries.came_from(library, result)
     if problem:
         return {"error": problem}
-    if not result.get("ops_per_s"):
-        return {"error": "it did nothing in its time"}
     # children included, as in startup; memory comes from the program's own VmHWM, for the kernel's
     # ru_maxrss starts at what the parent, this script, had at the fork
     result["faults"] = usage.ru_minflt + usage.ru_majflt

@@ -37,7 +37,7 @@ def decided(ratio):
 def interval(ratio):
     if ratio["low"] is None:
         return "no interval"
-    if ratio["high"] > 100 * ratio["low"]:
+    if ratio["high"] > 100 * ratio["low"] and not decided(ratio):
         return "anything"
     return f"{short(ratio['low'])}&ndash;{short(ratio['high'])}"
 
@@ -125,8 +125,8 @@ def medians(verdict):
             shown = numbers.number(cell["median"])
             shown = f"<b>{shown}</b>" if name == best else shown
             cells.append(f"{shown} <small class=\"inline\">&plusmn;{cell['spread']:.0%}</small>"
-                         f"<small>{numbers.megabytes(cell['peak_rss_bytes'])} MB, "
-                         f"{numbers.number(cell['faults'] or 0)} faults, "
+                         f"<small>{numbers.megabytes(cell['peak_rss_bytes'])} MB</small>"
+                         f"<small>{numbers.number(cell['faults'] or 0)} faults, "
                          f"{numbers.number(cell['switches'] or 0)} switches</small>")
         rows.append(cells)
     return table(["row"] + [escape(name) for name in names], rows)
@@ -217,10 +217,11 @@ def ladder_mf1(data):
         for way in ways:
             cell = found[way, threads]
             over = cell["over_mutex"]
-            over = f"{short(over['point'])}&times; mutex, {interval(over)}; " if over else ""
-            cells.append(f"{cell['ops_per_s'] / 1e6:.1f} M/s<small>{over}"
-                         f"{cell['retries_per_op']:.3f} retries, at most {cell['most_retries']}"
-                         "</small>")
+            over = f"<small>{short(over['point'])}&times; the mutex, {interval(over)}</small>" \
+                if over else ""
+            cells.append(f"{cell['ops_per_s'] / 1e6:.1f} M/s{over}"
+                         f"<small>{cell['retries_per_op']:.3f} retries, "
+                         f"at most {cell['most_retries']}</small>")
         rows.append(cells)
     return table(["threads"] + [escape(way) for way in ways], rows)
 

@@ -6,14 +6,15 @@ from judge import estimator
 
 
 def _rounds(journal, case, variant):
-    """{round: result} without the warm-up and without failures."""
+    """{round: result} without the warm-up, failures, and runs that a busy machine gave no time."""
     return {number: result for (name, library, number), result in journal.runs.items()
-            if name == case and library == variant and number > 0 and "error" not in result}
+            if name == case.name and library == variant and number > 0
+            and case.score(result) is not None}
 
 
 def _errors(journal, case, variant):
     return sorted({result["error"] for (name, library, _), result in journal.runs.items()
-                   if name == case and library == variant and "error" in result})
+                   if name == case.name and library == variant and "error" in result})
 
 
 def _median_of(results, key):
@@ -22,8 +23,7 @@ def _median_of(results, key):
 
 
 def _summary(case, results):
-    values = [result[case.metric] for result in results.values()
-              if result.get(case.metric) is not None]
+    values = [result[case.metric] for result in results.values()]
     summary = {
         "rounds": len(results),
         "median": estimator.median(values),
@@ -45,8 +45,7 @@ def _summary(case, results):
 
 
 def _scores(case, results):
-    scores = {number: case.score(result) for number, result in results.items()}
-    return {number: score for number, score in scores.items() if score is not None}
+    return {number: case.score(result) for number, result in results.items()}
 
 
 def _memory(case, results):
@@ -68,17 +67,15 @@ def build(journal, cases, names, ours, confidence=0.95):
         row = {"unit": case.unit, "less_is_better": case.less, "about": case.about,
                "ours_only": case.ours_only, "libraries": {}, "ratios": {}}
         for name in names:
-            results = _rounds(journal, case.name, name)
-            errors = _errors(journal, case.name, name)
+            results = _rounds(journal, case, name)
+            errors = _errors(journal, case, name)
             # a library that fails some of its runs gets no score from the others
-            if results and not errors and not _scores(case, results):
-                errors = [f"no {case.metric} in its result lines"]
             if results and not errors:
                 row["libraries"][name] = _summary(case, results)
                 scores[case.name, name] = _scores(case, results)
                 memory[case.name, name] = _memory(case, results)
             else:
-                row["libraries"][name] = {"errors": errors or ["no run"]}
+                row["libraries"][name] = {"errors": errors or ["no run that did anything"]}
         for mine in ours:
             row["ratios"][mine] = {
                 peer: _ratios(scores, memory, case.name, mine, peer, confidence)
@@ -162,7 +159,7 @@ def interval(ratio):
         return "-"
     if ratio["low"] is None:
         return f"{ratio['point']:.2f} (no interval)"
-    if ratio["high"] > 100 * ratio["low"]:
+    if ratio["low"] <= 1 <= ratio["high"] and ratio["high"] > 100 * ratio["low"]:
         return f"{ratio['point']:.2f} (or anything: too noisy)"
     return f"{ratio['point']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 

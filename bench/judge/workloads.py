@@ -57,6 +57,7 @@ def _producer_consumer():
 
 
 _QUARTERS = (("rss_first_quarter", "bytes"), ("rss_last_quarter", "bytes"))
+_PLACEMENT = (("build_ns", "ns"), ("ns_per_object", "ns"))
 _FRAGMENTATION = (("fragmentation", "share"), ("fragmentation_most", "share"))
 
 CASES = [
@@ -69,15 +70,19 @@ CASES = [
     Case("burst-large", "burst --count 200 --min 64k --max 1m --seconds 0.6",
          "the same with 200 blocks of 64 KiB-1 MiB"),
     Case("locality", "locality --seconds 0.5",
-         "objects of 16 call sites made in turns, walked site by site", unit="objects/s"),
+         "objects of 16 call sites made in turns, then walked site by site: only the walk is timed",
+         unit="objects/s", also=_PLACEMENT),
     Case("locality-aged", "locality --age 50 --seconds 0.5",
-         "the same after half of the objects were replaced", unit="objects/s"),
+         "the same after half of the objects were replaced", unit="objects/s", also=_PLACEMENT),
     Case("locality-site", "locality --by site --seconds 0.5",
-         "the same objects; hakmem is told the site of each (hakmem_malloc_site), the others have "
-         "no such call and get plain malloc", unit="objects/s", quick=True),
+         "the same objects as locality; hakmem is told the site of each (hakmem_malloc_site), the "
+         "others have no such call and get plain malloc", unit="objects/s", quick=True,
+         also=_PLACEMENT),
+    Case("locality-site-aged", "locality --by site --age 50 --seconds 0.5",
+         "the same after half of the objects were replaced", unit="objects/s", also=_PLACEMENT),
     Case("locality-return", "locality --seconds 0.5",
          "the same program as locality; hakmem alone is started with HAKMEM_SITE=return-address",
-         unit="objects/s", ours_only={"HAKMEM_SITE": "return-address"}),
+         unit="objects/s", also=_PLACEMENT, ours_only={"HAKMEM_SITE": "return-address"}),
     *_producer_consumer(),
     Case("free-only", "free-only --blocks 6m",
          "one thread only frees what others allocate; resident memory must stay flat",
@@ -123,7 +128,7 @@ SELF_TEST = ("larson-tiny-4", "larson-mid-4", "burst-small", "remote-4", "calloc
 
 
 WITH_WARMUP = ("larson", "burst", "producer-consumer", "remote", "realloc", "calloc", "latency")
-SHORT = {"--ops": "2m", "--blocks": "2m", "--count": "60", "--threads": "2000"}
+SHORT = {"--ops": "1m", "--blocks": "2m", "--count": "60", "--threads": "1000"}
 BY_COUNT = {"churn": "--ops", "free-only": "--blocks", "startup": "--count",
             "thread-churn": "--threads"}
 

@@ -4,13 +4,13 @@
  * Waste is counted against what was asked for: a block of 64 bytes for 50 wastes 28 %. The worst is
  * that of a class's smallest size, the mean that over all its sizes, each as likely as the next.
  */
+#include "migrate/tool/output.h"
 #include "migrate/tool/tool.h"
 
 #include <argp.h>
+#include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct arguments {
 	const char *plan; /* NULL: not given */
@@ -59,72 +59,73 @@ static struct row row_of(const struct plan *plan, unsigned class)
 
 /* --- for programs ----------------------------------------------------------------------------- */
 
-/* A plan that was read holds printable ASCII and tabs. */
-static void print_json_string(const char *text)
+/* Of a row whose blocks have no one size: null. */
+static void add_known(struct json_object *object, const char *name, bool known,
+		      struct json_object *value)
 {
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			putchar('\\');
-		if (*text == '\t')
-			fputs("\\t", stdout);
-		else
-			putchar(*text);
+	if (!known) {
+		json_object_put(value);
+		value = NULL;
 	}
-	putchar('"');
+	json_object_object_add(object, name, value);
 }
 
-static void print_json_number(const char *name, bool known, double value, int digits)
+static struct json_object *percent(double value)
 {
-	if (known)
-		printf(", \"%s\": %.*f", name, digits, value);
-	else
-		printf(", \"%s\": null", name);
+	char text[32];
+	(void)snprintf(text, sizeof(text), "%.3f", value);
+	return json_object_new_double_s(value, text);
+}
+
+static struct json_object *json_of(const struct row *row)
+{
+	struct json_object *object = json_object_new_object();
+	bool fixed = row->block_bytes != 0;
+
+	json_object_object_add(object, "class", json_object_new_int((int)row->class));
+	json_object_object_add(object, "band", json_object_new_string(row->band));
+	json_object_object_add(object, "min_bytes", json_object_new_uint64(row->min_bytes));
+	add_known(object, "max_bytes", fixed, json_object_new_uint64(row->max_bytes));
+	add_known(object, "block_bytes", fixed, json_object_new_uint64(row->block_bytes));
+	add_known(object, "waste_worst_pct", fixed, percent(row->worst_pct));
+	add_known(object, "waste_mean_pct", fixed, percent(row->mean_pct));
+	json_object_object_add(object, "target", json_object_new_string(row->target));
+	json_object_object_add(object, "served_by", json_object_new_string(row->served_by));
+	if (row->share->of == SHARE_OF_ALL)
+		return object;
+	json_object_object_add(object, "share_pct",
+			       json_object_new_double((double)row->share->size / SHARE_PERCENT));
+	json_object_object_add(object, "share_of",
+			       json_object_new_string(share_of_name(row->share->of)));
+	json_object_object_add(object, "control", json_object_new_boolean(row->share->control));
+	json_object_object_add(object, "rest_served_by", json_object_new_string(row->rest));
+	return object;
 }
 
 static void print_json(const struct plan *plan, const char *text)
 {
-	fputs("{\n  \"plan\": ", stdout);
-	print_json_string(text);
-	fputs(",\n  \"salt\": ", stdout);
-	print_json_string(plan->salt);
-	printf(",\n  \"old_mid\": \"%s\",\n  \"classes\": [\n", plan_target_name(plan->old_mid));
+	struct json_object *object = json_object_new_object();
+	struct json_object *classes = json_object_new_array();
+
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		struct row row = row_of(plan, class);
-		bool fixed = row.block_bytes != 0;
-
-		printf("    {\"class\": %u, \"band\": \"%s\", \"min_bytes\": %zu", class, row.band,
-		       row.min_bytes);
-		print_json_number("max_bytes", fixed, (double)row.max_bytes, 0);
-		print_json_number("block_bytes", fixed, (double)row.block_bytes, 0);
-		print_json_number("waste_worst_pct", fixed, row.worst_pct, 3);
-		print_json_number("waste_mean_pct", fixed, row.mean_pct, 3);
-		printf(", \"target\": \"%s\", \"served_by\": \"%s\"", row.target, row.served_by);
-		if (row.share->of != SHARE_OF_ALL)
-			printf(", \"share_pct\": %.6f, \"share_of\": \"%s\", \"control\": %s, "
-			       "\"rest_served_by\": \"%s\"",
-			       (double)row.share->size / SHARE_PERCENT,
-			       share_of_name(row.share->of), row.share->control ? "true" : "false",
-			       row.rest);
-		printf("}%s\n", class + 1 < NEXT_CLASSES ? "," : "");
+		json_object_array_add(classes, json_of(&row));
 	}
-	fputs("  ]\n}\n", stdout);
+	json_object_object_add(object, "plan", json_object_new_string(text));
+	json_object_object_add(object, "salt", json_object_new_string(plan->salt));
+	json_object_object_add(object, "old_mid",
+			       json_object_new_string(plan_target_name(plan->old_mid)));
+	json_object_object_add(object, "classes", classes);
+	output_json(object, false);
 }
 
 /* --- for people ------------------------------------------------------------------------------- */
 
-/* The eye looks for what a plan has moved: next stands out, the rest stays plain. */
-static const char *colour_on(const char *served_by)
-{
-	const char *refused = getenv("NO_COLOR");
-	if (!isatty(STDOUT_FILENO) || (refused && *refused))
-		return "";
-	return served_by == plan_target_name(PLAN_NEXT) ? "\033[32m" : "";
-}
-
 static void print_row(const struct row *row, int plan_width)
 {
-	const char *colour = colour_on(row->served_by);
+	/* The eye looks for what a plan has moved: next stands out, the rest stays plain. */
+	bool moved = row->served_by == plan_target_name(PLAN_NEXT);
+	const char *colour = moved ? output_colour(OUTPUT_GREEN) : "";
 
 	printf("%5u  %-5s  %8zu - ", row->class, row->band, row->min_bytes);
 	if (row->block_bytes != 0)
@@ -133,7 +134,8 @@ static void print_row(const struct row *row, int plan_width)
 	else
 		printf("%8s  %8s  %8s  %7s", "", "fitted", "", "");
 	printf("  %-*s  %s%s%s%s%s\n", plan_width, row->plan, colour, row->served_by,
-	       *colour ? "\033[0m" : "", row->share->of == SHARE_OF_ALL ? "" : ", else ",
+	       moved ? output_colour(OUTPUT_PLAIN) : "",
+	       row->share->of == SHARE_OF_ALL ? "" : ", else ",
 	       row->share->of == SHARE_OF_ALL ? "" : row->rest);
 }
 

@@ -147,17 +147,17 @@ static int open_page(int folder, const char *name, uid_t uid, struct page_header
 {
 	int fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0) {
-		*why = errno == EACCES ? "only its user and root may open it"
+		*why = errno == EACCES ? "only its user and root may look at it"
 				       : "it cannot be opened";
 		return -1;
 	}
 	*why = place_check_file(fd, uid);
+	if (!*why && !place_is_locked(fd, PAGE_LOCK_PROCESS))
+		*why = "nobody attends to it, it was left behind";
 	if (!*why) {
 		ssize_t bytes = pread(fd, header, sizeof(*header), PAGE_AT_HEADER);
 		*why = page_check_header(header, bytes > 0 ? (size_t)bytes : 0);
 	}
-	if (!*why && !place_is_locked(fd, PAGE_LOCK_PROCESS))
-		*why = "nobody attends to it: it was left behind";
 	if (!*why)
 		return fd;
 	close(fd);
@@ -203,7 +203,7 @@ static int find_below(int root, const struct client_process *process, const char
 		int folder = open_below(root, path);
 		if (folder < 0) {
 			if (errno == EACCES)
-				*why = "only its user and root may look for its control page";
+				*why = "only its user and root may look at it";
 			continue;
 		}
 		const char *problem = place_check_folder(folder, process->uid);
@@ -218,7 +218,7 @@ static int find_below(int root, const struct client_process *process, const char
 
 bool client_open(struct client *client, pid_t pid, char error[CLIENT_ERROR_BYTES])
 {
-	const char *why = "it has no control page (HAKMEM_CONTROL=1, hakmem run --control)";
+	const char *why = NULL;
 	char xdg[PLACE_BYTES], path[32];
 
 	client->fd = -1;
@@ -238,7 +238,14 @@ bool client_open(struct client *client, pid_t pid, char error[CLIENT_ERROR_BYTES
 		client->fd = find_below(-1, &client->process, xdg, &client->header, &why);
 	if (client->fd >= 0)
 		return true;
-	(void)snprintf(error, CLIENT_ERROR_BYTES, "%d: %s", (int)pid, why);
+	if (why)
+		(void)snprintf(error, CLIENT_ERROR_BYTES, "%d: its control page is of no use: %s",
+			       (int)pid, why);
+	else
+		(void)snprintf(
+			error, CLIENT_ERROR_BYTES,
+			"%d: it has no control page (HAKMEM_CONTROL=1, hakmem run --control)",
+			(int)pid);
 	return false;
 }
 
@@ -247,6 +254,11 @@ void client_close(struct client *client)
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
+}
+
+bool client_attended(const struct client *client)
+{
+	return place_is_locked(client->fd, PAGE_LOCK_PROCESS);
 }
 
 /* --- asking --------------------------------------------------------------------------------------- */

@@ -39,6 +39,9 @@ struct client {
 MUST_USE bool client_open(struct client *client, pid_t pid, char error[CLIENT_ERROR_BYTES]);
 void client_close(struct client *client);
 
+/* The process still attends to the page. */
+MUST_USE bool client_attended(const struct client *client);
+
 /* Writes a request and waits for the answer. False with a line in `error` if none came; a refusal is an answer. `text`
  * may be NULL. `status`, where it is not NULL, gets the figures that came with the answer to PAGE_STATUS or PAGE_TRY,
  * unless that was refused. */

@@ -16,8 +16,25 @@ _hakmem_plan()
 	fi
 	[[ $shown == *,* ]] && head=${shown%,*},
 	mapfile -t COMPREPLY < <(compgen -P "$head" -S = \
-		-W 'all tiny mid large huge old' -- "$item")
+		-W 'all tiny mid large huge old salt' -- "$item")
 	compopt -o nospace 2>/dev/null
+}
+
+# The processes that the command can steer.
+_hakmem_pids()
+{
+	local pid rest
+	while read -r pid rest; do
+		[[ $pid == [0-9]* && $rest != *'no control page' ]] && echo "$pid"
+	done < <("${COMP_WORDS[0]}" ps 2>/dev/null)
+}
+
+# $1: a list of classes so far.
+_hakmem_classes()
+{
+	local head=''
+	[[ $1 == *,* ]] && head=${1%,*},
+	mapfile -t COMPREPLY < <(compgen -P "$head" -W 'tiny mid large huge --all' -- "${1##*,}")
 }
 
 # $1: the word, the rest: what it may be.
@@ -44,13 +61,18 @@ _hakmem()
 	local current=${words[last]} previous=${words[last - 1]} command=${words[1]}
 	COMPREPLY=()
 	if ((last == 1)); then
-		_hakmem_words "$current" run classes --help --usage --version
+		_hakmem_words "$current" run classes ps status route rollback unlatch kill-switch watch \
+			--help --usage --version
+		return
+	fi
+	if [[ $command != run ]]; then
+		_hakmem_other "$command" "$current" "$previous" "$last"
 		return
 	fi
 	# Whatever stands behind the program that run starts is the program's own affair.
 	for ((at = 2; at < last; at++)); do
 		case ${words[at]} in
-		-p | --plan | -l | --lib) ((at++)) ;;
+		-p | --plan | -f | --plan-file | -l | --lib) ((at++)) ;;
 		-*) ;;
 		*)
 			compopt -o default 2>/dev/null
@@ -61,15 +83,45 @@ _hakmem()
 
 	case $previous in
 	-p | --plan) _hakmem_plan "$current" ;;
-	-l | --lib) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+	-f | --plan-file | -l | --lib) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
 	*)
-		case $command,$current in
-		*,--plan=*) _hakmem_plan "${current#--plan=}" ;;
-		*,--lib=*) mapfile -t COMPREPLY < <(compgen -f -- "${current#--lib=}") ;;
-		run,-*) _hakmem_words "$current" --plan --lib --help --usage --version ;;
-		run,*) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
-		classes,*) _hakmem_words "$current" --plan --json --help --usage --version ;;
+		case $current in
+		--plan=*) _hakmem_plan "${current#--plan=}" ;;
+		--plan-file=*) mapfile -t COMPREPLY < <(compgen -f -- "${current#--plan-file=}") ;;
+		--lib=*) mapfile -t COMPREPLY < <(compgen -f -- "${current#--lib=}") ;;
+		-*) _hakmem_words "$current" --plan --plan-file --control --lib --help --usage --version ;;
+		*) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
 		esac
+		;;
+	esac
+}
+
+# Every command but run. $1: which, $2: the word, $3: the one before, $4: its place.
+_hakmem_other()
+{
+	local options='--help --usage --version'
+	case $1 in
+	classes) options+=' --plan --json' ;;
+	ps) options+=' --json' ;;
+	status) options+=' --json --each' ;;
+	route) options+=' --dry-run --json --clear' ;;
+	rollback | unlatch) options+=' --all' ;;
+	kill-switch) options+=' --off' ;;
+	watch) options+=' --json-lines --interval --count' ;;
+	esac
+	case $1,$3,$2 in
+	classes,-p,* | classes,--plan,*) _hakmem_plan "$2" ;;
+	classes,*,--plan=*) _hakmem_plan "${2#--plan=}" ;;
+	*,*,-*) _hakmem_words "$2" "$options" ;;
+	classes,* | ps,*) _hakmem_words "$2" "$options" ;;
+	*)
+		if (($4 == 2)); then
+			_hakmem_words "$2" "$(_hakmem_pids)"
+		elif [[ $1 == route ]]; then
+			_hakmem_plan "$2"
+		elif [[ $1 == rollback || $1 == unlatch ]]; then
+			_hakmem_classes "$2"
+		fi
 		;;
 	esac
 }

@@ -7,6 +7,7 @@
  */
 #include "migrate/tool/tool.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -91,19 +92,33 @@ static bool can_be_preloaded(const char *name, const char *path)
 	return false;
 }
 
+/* What ld.so cannot load it leaves out with a word, and another library without one; the program would run
+ * all the same. */
+static bool is_hakmem(const char *name, const char *path)
+{
+	void *library = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+	if (library && dlsym(library, "hakmem_version"))
+		return true;
+	if (library)
+		tool_error(name, "%s is not the hakmem library", path);
+	else
+		tool_error(name, "%s", dlerror());
+	return false;
+}
+
 bool library_find(const char *name, const char *option, char *path)
 {
 	const char *given = option ? option : getenv("HAKMEM_LIB");
 
 	if (given && *given) {
-		if (!realpath(given, path) || access(path, R_OK) != 0) {
+		if (!realpath(given, path)) {
 			tool_error(name, "%s: %s", given, strerror(errno));
 			return false;
 		}
-		return can_be_preloaded(name, path);
+		return can_be_preloaded(name, path) && is_hakmem(name, path);
 	}
 	if (find_beside_tool(path) || try_folder(HAKMEM_LIBDIR, ".", path))
-		return can_be_preloaded(name, path);
+		return can_be_preloaded(name, path) && is_hakmem(name, path);
 	tool_error(name, "no %s: name it with --lib or HAKMEM_LIB", file_names[0]);
 	return false;
 }

@@ -13,6 +13,17 @@ static const struct tool_command commands[] = {
 	{ .name = "classes",
 	  .summary = "show the size classes and what a plan makes of them",
 	  .main = tool_classes },
+	{ .name = "ps", .summary = "list the processes that run on the library", .main = tool_ps },
+	{ .name = "status", .summary = "show what is in force in a process", .main = tool_status },
+	{ .name = "route", .summary = "give a process a live plan", .main = tool_route },
+	{ .name = "rollback",
+	  .summary = "send classes to their old side and latch them there",
+	  .main = tool_rollback },
+	{ .name = "unlatch", .summary = "undo that", .main = tool_unlatch },
+	{ .name = "kill-switch", .summary = "everything old at once", .main = tool_kill_switch },
+	{ .name = "watch",
+	  .summary = "print a process's status again and again",
+	  .main = tool_watch },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -45,8 +56,8 @@ static char *help_filter(int key, const char *text, void *input)
 		return NULL;
 	fputs("Commands:\n", stream);
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
-	fputs("\n`hakmem COMMAND --help' tells more. Plans are described in hakmem(1).", stream);
+		fprintf(stream, "  %-12s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`hakmem COMMAND --help' tells more. hakmem(1) has it all.", stream);
 	fclose(stream);
 	return list; /* argp frees it */
 }

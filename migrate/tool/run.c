@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 struct arguments {
-	const char *plan, *library; /* NULL: not given */
-	char **command;		    /* NULL-terminated, at least one */
+	const char *plan, *plan_file, *library; /* NULL: not given */
+	bool control;
+	char **command; /* NULL-terminated, at least one */
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -26,6 +27,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	switch (key) {
 	case 'p':
 		arguments->plan = argument;
+		return 0;
+	case 'f':
+		arguments->plan_file = argument;
+		return 0;
+	case 'c':
+		arguments->control = true;
 		return 0;
 	case 'l':
 		arguments->library = argument;
@@ -58,6 +65,29 @@ static bool preload(const char *library)
 	return done;
 }
 
+/* What the library reads from the environment. */
+static bool set_environment(const struct arguments *arguments)
+{
+	char path[PATH_MAX];
+
+	if (arguments->plan && setenv("HAKMEM_PLAN", arguments->plan, 1) != 0)
+		return false;
+	if (arguments->control && setenv("HAKMEM_CONTROL", "1", 1) != 0)
+		return false;
+	if (!arguments->plan_file)
+		return true;
+	/* The program may change its directory. The file itself need not be there yet. */
+	if (arguments->plan_file[0] == '/')
+		return setenv("HAKMEM_PLAN_FILE", arguments->plan_file, 1) == 0;
+	size_t length = getcwd(path, sizeof(path)) ? strlen(path) : sizeof(path);
+	errno = ENAMETOOLONG;
+	if (length + strlen(arguments->plan_file) + 2 > sizeof(path))
+		return false;
+	path[length] = '/';
+	strcpy(path + length + 1, arguments->plan_file);
+	return setenv("HAKMEM_PLAN_FILE", path, 1) == 0;
+}
+
 int tool_run(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
@@ -66,6 +96,13 @@ int tool_run(int argc, char **argv)
 		  .arg = "PLAN",
 		  .doc = "Which allocator serves which sizes; default: HAKMEM_PLAN, else "
 			 "everything old" },
+		{ .name = "plan-file",
+		  .key = 'f',
+		  .arg = "FILE",
+		  .doc = "The same in a file, read again whenever it changes" },
+		{ .name = "control",
+		  .key = 'c',
+		  .doc = "With a control page, so that this command finds and steers the process" },
 		{ .name = "lib",
 		  .key = 'l',
 		  .arg = "FILE",
@@ -92,8 +129,7 @@ int tool_run(int argc, char **argv)
 		return EXIT_USAGE;
 	if (!library_find(argv[0], arguments.library, library))
 		return EXIT_NO_LIBRARY;
-	if (!preload(library) ||
-	    (arguments.plan && setenv("HAKMEM_PLAN", arguments.plan, 1) != 0)) {
+	if (!preload(library) || !set_environment(&arguments)) {
 		tool_error(argv[0], "%s", strerror(errno));
 		return EXIT_NO_LIBRARY;
 	}

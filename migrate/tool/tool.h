@@ -7,6 +7,10 @@
  * library.c   which library that is
  * target.c    whether the program can be preloaded at all
  * classes.c   hakmem classes: the size classes and what a plan makes of them
+ * ps.c        hakmem ps: the processes that run on the library
+ * steer.c     hakmem status, route, rollback, unlatch, kill-switch, watch: one of them
+ * client.c    its control page
+ * show.c, show_json.c, output.c   how all that is shown
  */
 #ifndef TOOL_TOOL_H
 #define TOOL_TOOL_H
@@ -19,6 +23,9 @@ enum tool_exit {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1,	/* something went wrong that is none of those below */
 	EXIT_USAGE = 2,		/* the command line or the plan is wrong: nothing was started */
+	EXIT_NO_PROCESS = 3,	/* no such process, or it has no control page */
+	EXIT_REFUSED = 4,	/* the process refuses what is asked */
+	EXIT_NO_ANSWER = 5,	/* the process does not answer */
 	EXIT_NO_LIBRARY = 125,	/* run: no library to preload */
 	EXIT_NOT_STARTED = 126, /* run: the command exists and cannot be executed */
 	EXIT_NOT_FOUND = 127,	/* run: there is no such command */
@@ -33,6 +40,13 @@ struct tool_command {
 
 int tool_run(int argc, char **argv);
 int tool_classes(int argc, char **argv);
+int tool_ps(int argc, char **argv);
+int tool_status(int argc, char **argv);
+int tool_route(int argc, char **argv);
+int tool_rollback(int argc, char **argv);
+int tool_unlatch(int argc, char **argv);
+int tool_kill_switch(int argc, char **argv);
+int tool_watch(int argc, char **argv);
 
 /* --- common.c --------------------------------------------------------------------------------- */
 

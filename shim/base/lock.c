@@ -114,8 +114,9 @@ static void wait_a_little(unsigned tries)
 	int saved_errno = errno;
 	if (tries < YIELDS_BEFORE_NAP)
 		sched_yield();
-	else /* the holder may have a lower priority than this thread */
-		nanosleep(&(struct timespec){ .tv_nsec = NAP_NS }, NULL);
+	else /* The holder may have a lower priority than this thread. Not nanosleep(), where a thread that
+	      * is to be cancelled would end with all its locks. */
+		syscall(SYS_nanosleep, &(struct timespec){ .tv_nsec = NAP_NS }, NULL);
 	errno = saved_errno;
 }
 

@@ -156,7 +156,8 @@ void os_write_stderr(const char *text, size_t bytes)
 {
 	int saved_errno = errno;
 	while (bytes > 0) {
-		ssize_t n = write(STDERR_FILENO, text, bytes);
+		/* Not write(), where a thread that is to be cancelled would end in the middle of this. */
+		long n = syscall(SYS_write, STDERR_FILENO, text, bytes);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)

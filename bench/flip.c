@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* bench/flip.c - what a flip away from next costs, over the number of threads: `make flip`
+ *
+ * Every thread takes a block of every class before each flip, so that every slot that the flip sweeps holds a page and
+ * lies in the cache of whoever ran that thread last. Then either they all sleep and the flip is timed, in CPU time of the
+ * flipping thread, or --busy of them allocate without a pause and note when next served them last.
+ *
+ *   one class    4 KiB goes from next to its old side: hakmem_plan_set()
+ *   all          everything does: hakmem_kill_switch()
+ *   last         from the beginning of the one-class flip to the last malloc of that class that next served, on any of the
+ *                busy threads; 0 where none came after the beginning
+ */
+#include "bench/common.h"
+#include "shim/hakmem.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CLASS_BYTES 4096
+#define ROUNDS_MAX  10000
+
+/* Weak: the library is preloaded. */
+extern __typeof__(hakmem_plan_set) hakmem_plan_set __attribute__((weak));
+extern __typeof__(hakmem_kill_switch) hakmem_kill_switch __attribute__((weak));
+extern __typeof__(hakmem_owner) hakmem_owner __attribute__((weak));
+
+static uint64_t threads_max = 256, rounds = 100, busy_threads;
+
+static const struct bench_option options[] = {
+	{ "threads", 't', BENCH_COUNT, &threads_max, NULL, "at most, by doublings from 1" },
+	{ "rounds", 'n', BENCH_COUNT, &rounds, NULL, "flips of each kind" },
+	{ "busy", 'b', BENCH_COUNT, &busy_threads, NULL,
+	  "threads that allocate meanwhile; default: all but one core" },
+	{ .name = NULL },
+};
+
+enum stage { FILL, ALLOCATE, END };
+
+static pthread_barrier_t gate;
+static enum stage stage; /* written between two gates */
+static atomic_bool go_on;
+static _Atomic uint64_t last_next_ns[BENCH_THREADS_MAX];
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void fill_slots(void)
+{
+	for (size_t bytes = 16; bytes <= BENCH_MIB; bytes += bytes < 128 ? 16 : bytes / 8)
+		free(malloc(bytes));
+}
+
+static void allocate(size_t self)
+{
+	while (atomic_load_explicit(&go_on, memory_order_relaxed)) {
+		void *block = malloc(CLASS_BYTES);
+		if (hakmem_owner(block) == HAKMEM_OWNER_NEXT)
+			atomic_store_explicit(&last_next_ns[self], now_ns(CLOCK_MONOTONIC),
+					      memory_order_relaxed);
+		free(block);
+	}
+}
+
+static void *work(void *argument)
+{
+	size_t self = (size_t)(uintptr_t)argument;
+	for (;;) {
+		pthread_barrier_wait(&gate);
+		enum stage now = stage;
+		if (now == END)
+			return NULL;
+		if (now == FILL)
+			fill_slots();
+		else if (self < busy_threads)
+			allocate(self);
+		pthread_barrier_wait(&gate);
+	}
+}
+
+static void all_do(enum stage what)
+{
+	stage = what;
+	pthread_barrier_wait(&gate);
+	if (what != END)
+		pthread_barrier_wait(&gate);
+}
+
+static void plan(const char *text)
+{
+	char error[256];
+	if (hakmem_plan_set(text, error, sizeof(error))) {
+		fprintf(stderr, "flip: %s\n", error);
+		exit(1);
+	}
+}
+
+static uint64_t times[3][ROUNDS_MAX];
+
+static void time_one(size_t round)
+{
+	all_do(FILL);
+	uint64_t start_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	plan("all=next, 4k=old");
+	times[0][round] = now_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+	plan("all=next");
+}
+
+static void time_all(size_t round)
+{
+	all_do(FILL);
+	uint64_t start_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	hakmem_kill_switch(1);
+	times[1][round] = now_ns(CLOCK_THREAD_CPUTIME_ID) - start_ns;
+	hakmem_kill_switch(0);
+}
+
+/* The busy threads run from before the flip until well after it. */
+static void time_last(size_t round)
+{
+	struct timespec moment = { .tv_nsec = 300000 };
+	uint64_t last_ns = 0;
+
+	all_do(FILL);
+	atomic_store(&go_on, true);
+	stage = ALLOCATE;
+	pthread_barrier_wait(&gate);
+	nanosleep(&moment, NULL);
+	uint64_t start_ns = now_ns(CLOCK_MONOTONIC);
+	plan("all=next, 4k=old");
+	nanosleep(&moment, NULL);
+	atomic_store(&go_on, false);
+	pthread_barrier_wait(&gate);
+	for (size_t i = 0; i < busy_threads; i++) {
+		uint64_t at_ns = atomic_load(&last_next_ns[i]);
+		last_ns = at_ns > last_ns ? at_ns : last_ns;
+	}
+	times[2][round] = last_ns > start_ns ? last_ns - start_ns : 0;
+	plan("all=next");
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void print_times(unsigned what)
+{
+	qsort(times[what], rounds, sizeof(times[what][0]), compare);
+	printf("  %9.1f %9.1f", (double)times[what][rounds / 2] / 1e3,
+	       (double)times[what][rounds * 99 / 100] / 1e3);
+}
+
+static void run(uint64_t threads)
+{
+	static pthread_t started[BENCH_THREADS_MAX];
+
+	pthread_barrier_init(&gate, NULL, (unsigned)threads + 1);
+	for (size_t i = 0; i < threads; i++)
+		if (pthread_create(&started[i], NULL, work, (void *)i)) {
+			fprintf(stderr, "flip: no thread\n");
+			exit(1);
+		}
+	for (size_t i = 0; i < rounds; i++) {
+		time_one(i);
+		time_all(i);
+		time_last(i);
+	}
+	all_do(END);
+	for (size_t i = 0; i < threads; i++)
+		pthread_join(started[i], NULL);
+	pthread_barrier_destroy(&gate);
+	printf("%7llu", (unsigned long long)threads);
+	for (unsigned what = 0; what < 3; what++)
+		print_times(what);
+	putchar('\n');
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	busy_threads = cores > 1 ? (uint64_t)cores - 1 : 1;
+	bench_options(argc, argv, "What a flip away from next costs, over the number of threads.",
+		      options, NULL);
+	if (!hakmem_plan_set || !hakmem_kill_switch || !hakmem_owner) {
+		fprintf(stderr, "flip: preload libhakmem.so\n");
+		return 1;
+	}
+	if (threads_max < 1 || threads_max > BENCH_THREADS_MAX || rounds < 1 ||
+	    rounds > ROUNDS_MAX || busy_threads > BENCH_THREADS_MAX) {
+		fprintf(stderr, "flip: 1 to %d threads, 1 to %d rounds\n", BENCH_THREADS_MAX,
+			ROUNDS_MAX);
+		return 2;
+	}
+	plan("all=next");
+	printf("us        one class, CPU        all, CPU             last from next, wall\n"
+	       "threads     median       p99    median       p99    median       p99\n");
+	for (uint64_t threads = 1; threads <= threads_max; threads *= 2)
+		run(threads);
+	return 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/tool/output.c - how the commands show things; see output.h */
+#include "migrate/tool/output.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void output_make_safe(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
+const char *output_bytes(uint64_t bytes, char out[OUTPUT_BYTES])
+{
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = (double)bytes / 1024;
+	size_t unit = 0;
+
+	if (bytes < 10 * KIB) {
+		(void)snprintf(out, OUTPUT_BYTES, "%llu B", (unsigned long long)bytes);
+		return out;
+	}
+	for (; value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
+		value /= 1024;
+	(void)snprintf(out, OUTPUT_BYTES, "%.1f %s", value, units[unit]);
+	return out;
+}
+
+const char *output_size(uint64_t bytes, char out[OUTPUT_BYTES])
+{
+	bool mega = bytes >= MIB && bytes % MIB == 0, kilo = bytes >= KIB && bytes % KIB == 0;
+	(void)snprintf(out, OUTPUT_BYTES, "%llu%s",
+		       (unsigned long long)(mega   ? bytes / MIB
+					    : kilo ? bytes / KIB
+						   : bytes),
+		       mega   ? "m"
+		       : kilo ? "k"
+			      : "");
+	return out;
+}
+
+const char *output_colour(enum output_colour colour)
+{
+	static const char *const sequences[] = {
+		[OUTPUT_PLAIN] = "\033[0m",   [OUTPUT_GREEN] = "\033[32m",
+		[OUTPUT_YELLOW] = "\033[33m", [OUTPUT_RED] = "\033[31m",
+		[OUTPUT_BOLD] = "\033[1m",
+	};
+	const char *refused = getenv("NO_COLOR");
+	return isatty(STDOUT_FILENO) && !(refused && *refused) ? sequences[colour] : "";
+}
+
+void output_json(struct json_object *object, bool in_one_line)
+{
+	int flags = JSON_C_TO_STRING_NOSLASHESCAPE |
+		    (in_one_line ? JSON_C_TO_STRING_PLAIN
+				 : JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+	puts(json_object_to_json_string_ext(object, flags));
+	json_object_put(object);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* migrate/tool/show.h - a status, put into words and into JSON */
+#ifndef TOOL_SHOW_H
+#define TOOL_SHOW_H
+
+#include "migrate/tool/client.h"
+
+struct json_object;
+
+/* Everything that a process says about itself becomes safe to print. To be called on whatever was read. */
+void show_make_safe(struct client *client, struct page_status *status);
+
+/* "next", "legacy", "system". */
+const char *show_owner(uint32_t owner);
+
+/* Why the class is where it is: "live plan", "latched: asked for by the command", "host not drawn". */
+#define SHOW_WHY_BYTES 80
+const char *show_why(const struct hakmem_class *class, char out[SHOW_WHY_BYTES]);
+
+/* For people. each: a row for every class; else classes that differ in figures only share one. */
+void show_status(const struct client *client, const struct page_status *status, bool each);
+
+/* What would move, and what would stay behind where it is. */
+void show_trial(const struct page_status *status);
+
+struct json_object *show_json(const struct client *client, const struct page_status *status);
+struct json_object *show_trial_json(const struct page_status *status);
+
+#endif

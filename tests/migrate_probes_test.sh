@@ -1,0 +1,70 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# tests/migrate_probes_test.sh - the static probes are in the library, and perf sees a live flip by them
+set -u
+
+library=$(realpath "${HAKMEM_LIB:?run by make check}")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+failures=0
+
+fail() {
+	printf 'FAILED: %.600s\n' "$*"
+	failures=$((failures + 1))
+}
+
+if ! grep -q '^#define HAVE_SYS_SDT_H 1' "${top_builddir:?}/config.h"; then
+	echo 'skipped: built without <sys/sdt.h>'
+	exit 77
+fi
+if ! nm -D --defined-only "$library" | grep -q ' malloc$'; then
+	echo 'skipped: built for a sanitizer: there is no malloc to preload'
+	exit 77
+fi
+
+readelf -n "$library" >"$work/notes"
+for probe in route_changed flip_done rollback; do
+	grep -A1 'Provider: hakmem' "$work/notes" | grep -q "Name: $probe\$" || fail "no probe $probe"
+done
+
+# The session of docs/CONTROL.md, on a program that flips once and rolls back.
+cat >"$work/flip.c" <<'END'
+#include "shim/hakmem.h"
+int main(void)
+{
+	return hakmem_plan_set("4k=next", 0, 0) || hakmem_rollback("4k");
+}
+END
+# What perf adds is the kernel's, not this process's: it is removed again in any case.
+cat >"$work/session" <<'END'
+mount -t tracefs none /sys/kernel/tracing 2>/dev/null || [ -e /sys/kernel/tracing/uprobe_events ] || exit 77
+cache="--buildid-dir $work/cache"
+perf $cache buildid-cache --add "$library" || exit 77
+perf $cache probe -q --add 'sdt_hakmem:*' >"$work/probe" 2>&1 || { cat "$work/probe"; exit 77; }
+perf $cache record -q -o "$work/data" -e 'sdt_hakmem:*' -- "$work/flip" 2>"$work/record"
+code=$?
+perf $cache script -i "$work/data" >"$work/seen" 2>/dev/null
+perf $cache probe -q --del 'sdt_hakmem:*' >/dev/null 2>&1
+exit $code
+END
+if [ "$(id -u)" != 0 ] || ! command -v perf >/dev/null || ! unshare -m true 2>/dev/null ||
+	! $CC -I"${top_srcdir:?}" -o "$work/flip" "$work/flip.c" "$library" 2>"$work/link"; then
+	echo 'perf left out: not root, no perf, or not allowed here'
+else
+	LD_LIBRARY_PATH=$(dirname "$library") HOME=$work work=$work library=$library \
+		unshare -m sh "$work/session" >"$work/said" 2>&1
+	case $? in
+	0)
+		grep -q 'sdt_hakmem:route_changed: .*arg1=47 arg2=2 arg3=3 ' "$work/seen" ||
+			fail "no flip to next: $(cat "$work/seen")"
+		grep -q 'sdt_hakmem:flip_done: .*arg1=1 arg2=[1-9]' "$work/seen" || fail 'no duration'
+		grep -q 'sdt_hakmem:rollback: .*arg1=1 ' "$work/seen" || fail 'no rollback'
+		;;
+	77) echo "perf left out: $(cat "$work/said")" ;;
+	*) fail "perf: $(cat "$work/said" "$work/record")" ;;
+	esac
+fi
+
+[ "$failures" = 0 ] || exit 1
+echo 'all as expected'
