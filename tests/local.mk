@@ -129,6 +129,20 @@ stress:
 
 .PHONY: stress
 
+# Every call to the kernel refused, one process each: too many for a quick test.
+if MIGRATION
+check_PROGRAMS += tests/shim_fault_test
+slow_tests += tests/shim_fault_test
+tests_shim_fault_test_SOURCES = tests/shim_fault_test.c tests/workload.c tests/workload.h
+tests_shim_fault_test_LDADD = $(unit_ldadd)
+tests_shim_fault_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=openat,--wrap=write,--wrap=pwrite \
+	-Wl,--wrap=ftruncate,--wrap=pthread_create
+check_PROGRAMS += tests/shim_limits_test
+slow_tests += tests/shim_limits_test
+tests_shim_limits_test_SOURCES = tests/shim_limits_test.c tests/workload.c tests/workload.h
+tests_shim_limits_test_LDADD = $(unit_ldadd)
+endif
+
 if MIGRATION
 unit_tests += tests/shim_info_test tests/shim_pools_test
 tests_shim_info_test_LDADD = $(shim_ldadd)
@@ -278,14 +292,23 @@ torture: tests/torture$(EXEEXT)
 .PHONY: torture
 endif
 
+# The fuzz target of the API with random input: without libFuzzer, under any compiler and sanitizer.
+if MIGRATION
+check_PROGRAMS += tests/random_api
+tests_random_api_SOURCES = tests/fuzz_api.c tests/random_input.c
+tests_random_api_LDADD = libhakmem_core.la
+slow_tests += tests/random_api
+endif
+
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz_api.c \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
 	tests/migrate_torture_test.sh
 
-# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']
+# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='api plan control']
 FUZZ_SECONDS = 60
 FUZZ_TARGETS =
 fuzz:
@@ -294,6 +317,20 @@ fuzz:
 .PHONY: fuzz
 
 # ------------------------------------------------------------------------------------ real programs
+#
+# make soak [SOAK_SECONDS=3600] [SOAK_OPTIONS='--only redis']: servers under load while classes flip, processes are
+# killed and forked.
+if MIGRATION
+SOAK_SECONDS = 3600
+SOAK_OPTIONS =
+soak: libhakmem.la hakmem$(EXEEXT) tests/torture$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/soak --build '$(abs_top_builddir)' --seconds $(SOAK_SECONDS) \
+		$(SOAK_OPTIONS)
+
+.PHONY: soak
+endif
+
+EXTRA_DIST += tests/soak
 
 slow_tests += tests/flag_cost_test.sh tests/programs_test.sh tests/yardstick_test.sh
 
