@@ -328,13 +328,13 @@ SOAK_OPTIONS =
 soak: libhakmem.la hakmem$(EXEEXT) tests/torture$(EXEEXT)
 	$(AM_V_at)$(srcdir)/tests/soak --build '$(abs_top_builddir)' --seconds $(SOAK_SECONDS) \
 		$(SOAK_OPTIONS)
+endif
 
 .PHONY: soak
-endif
 
 EXTRA_DIST += tests/soak
 
-slow_tests += tests/flag_cost_test.sh tests/programs_test.sh tests/yardstick_test.sh
+slow_tests += tests/flag_cost_test.sh tests/program_limits_test.sh tests/programs_test.sh tests/yardstick_test.sh
 
 # make flag-cost [FLAG_COST_OPTIONS=--update-readme]: the same programs, and what the library costs them
 # while all is old. Twenty minutes, on a machine that does nothing else.
@@ -358,5 +358,6 @@ EXTRA_DIST += \
 	tests/programs.d/witness.c \
 	tests/programs.d/workload.pl \
 	tests/programs.d/workload.py \
+	tests/program_limits_test.sh \
 	tests/programs_test.sh \
 	tests/yardstick_test.sh

@@ -163,6 +163,44 @@ static void own_two_words(void)
 	malloc_1();
 }
 
+/* The page of a call site, in no queue, used up: a in its first word of bits, b in the last. */
+static void own_sited(void)
+{
+	world_begin(WORLD_MANY, 1);
+	a = world_malloc_site();
+	for (unsigned i = 1; i < world_page_blocks(); i++)
+		b = world_malloc_site();
+}
+
+static void malloc_site_2(void)
+{
+	(void)world_malloc_site();
+	(void)world_malloc_site();
+}
+
+static void leave(void)
+{
+	next_thread_exit();
+}
+
+static void setup_sited(void)
+{
+	own_sited();
+	threads(malloc_site_2, free_a_b, NULL);
+}
+
+static void setup_sited_two_senders(void)
+{
+	own_sited();
+	threads(malloc_site_2, free_a, free_b);
+}
+
+static void setup_sited_left(void)
+{
+	own_sited();
+	threads(leave, free_a_b, trim);
+}
+
 static void setup_two_words(void)
 {
 	own_two_words();
@@ -245,6 +283,9 @@ static const struct scenario scenarios[] = {
 	{ "three-frees", ONCE, setup_three_frees, world_check, { 3, 2 }, { 2, 1 } },
 	{ "two-words", ONCE, setup_two_words, world_check, ALL, ALL },
 	{ "two-words-two-senders", ONCE, setup_two_words_two_senders, world_check, ALL, ALL },
+	{ "sited", ONCE, setup_sited, world_check, ALL, ALL },
+	{ "sited-two-senders", ONCE, setup_sited_two_senders, world_check, { 3, 2 }, { 2, 1 } },
+	{ "sited-left", ONCE, setup_sited_left, world_check, ALL, ALL },
 	{ "two-pages", ONCE, setup_two_pages, world_check, ALL, ALL },
 	{ "claim", ONCE, setup_claim, world_check, ALL, { 3, 1 } },
 	{ "made-anew", ONCE, setup_made_anew, world_check, ALL, { 3, 1 } },

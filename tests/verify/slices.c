@@ -8,8 +8,8 @@
 
 #include "next/segment.h"
 
-#define PAGES  3
-#define SLICES (4 * PAGES)
+#define PAGES  6
+#define SLICES (2 * PAGES)
 
 static unsigned owner[SEGMENT_SLICES];
 

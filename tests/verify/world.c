@@ -52,9 +52,16 @@ static void *give_memory(void *hint, size_t bytes, int prot, int extra_flags)
 	return p;
 }
 
+/* What is given back to the kernel reads as zero afterwards, so no live block may lie in it. */
 static int change_memory(void *start, size_t bytes, int how)
 {
-	(void)start, (void)bytes, (void)how;
+	(void)how;
+	for (size_t i = 0; first_page && i < page_count * page_bytes / block_bytes; i++) {
+		const char *block = first_page + i * block_bytes;
+		REQUIRE(content[i] == 0 || block + block_bytes <= (char *)start ||
+				block >= (char *)start + bytes,
+			"a live block is given back to the kernel");
+	}
 	return 0;
 }
 
@@ -73,6 +80,12 @@ static const struct os_ops one_segment = {
 
 uint64_t __wrap_os_now_ns(void);
 uint64_t __wrap_os_now_ns(void)
+{
+	return 0;
+}
+
+uint32_t __wrap_os_ticks(void);
+uint32_t __wrap_os_ticks(void)
 {
 	return 0;
 }
@@ -101,16 +114,26 @@ unsigned world_page_blocks(void)
 	return (unsigned)(page_bytes / block_bytes);
 }
 
-void *world_malloc(void)
+static void *handed_out(void *block)
 {
-	void *block = next_malloc_fast(block_bytes);
-	if (!block && next_admits(world_bin()))
-		block = next_malloc(block_bytes);
 	if (!block)
 		return NULL;
 	REQUIRE(*content_of(block) == 0, "a live block is handed out");
 	*content_of(block) = explore_self() + 1;
 	return block;
+}
+
+void *world_malloc(void)
+{
+	void *block = next_malloc_fast(block_bytes);
+	if (!block && next_admits(world_bin()))
+		block = next_malloc(block_bytes);
+	return handed_out(block);
+}
+
+void *world_malloc_site(void)
+{
+	return handed_out(next_malloc_site(block_bytes, 1));
 }
 
 void world_free(void *block)
@@ -160,16 +183,19 @@ void world_begin(size_t bytes, unsigned pages)
 	block_bytes = bytes;
 	page_bytes = page_slices(world_bin()) << SLICE_SHIFT;
 	page_count = pages;
+	REQUIRE((slot_first(world_bin()) == slot_last(world_bin())) == (bytes == WORLD_FEW),
+		"the class has another number of slots than world.h says");
 	os_swap(&one_segment);
 	explore_local(&next_heap_self, sizeof(next_heap_self));
 	REQUIRE(next_init(), "next does not begin");
 	next_door_set(world_bin(), NEXT_DOOR_OPEN);
-	/* A heap is made and left, so that the table of heaps has its memory. */
+	/* A heap is made and left, so that the tables of heaps and of call sites have their memory. */
 	world_new_thread();
 	char *block = next_malloc(bytes);
 	first_page = slice_address(page_of(block));
 	REQUIRE(page_of(block)->block_count == world_page_blocks(), "a page of another size");
 	next_free(block);
+	next_free(next_malloc_site(bytes, 1));
 	next_thread_exit();
 	next_trim();
 	memory_is_out = true;
@@ -184,6 +210,9 @@ static void check_drained(void)
 	world_new_thread();
 	next_door_set(world_bin(), NEXT_DOOR_OPEN);
 	while (world_malloc())
+		;
+	/* What is free in a call site's page is only that site's. */
+	while (world_malloc_site())
 		;
 	for (unsigned block = 0; block < page_count * world_page_blocks(); block++)
 		REQUIRE(content[block] != 0, "a block is lost");

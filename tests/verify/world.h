@@ -9,7 +9,7 @@
 
 #include "shim/base/compiler.h"
 
-#define WORLD_FEW  ((size_t)65536) /* block size: 4 blocks a page, and one slot for the class */
+#define WORLD_FEW  ((size_t)32768) /* block size: 4 blocks a page, and one slot for the class */
 #define WORLD_MANY ((size_t)512)   /* 128 blocks, whose bits take two words, and two slots */
 
 /* In setup, first: next begins to work, with memory for this many pages of blocks of this size, which all
@@ -26,6 +26,7 @@ void world_thread(void (*body)(void));
 /* malloc and free as the shim would call them. They see to it that no block is handed out while it is
  * live, and that its contents are handed over with it. NULL if there is none. */
 void *world_malloc(void);
+void *world_malloc_site(void); /* the same of a call site; WORLD_MANY only */
 void world_free(void *block);
 
 /* In check: every thread leaves its heap, and a new one gets all blocks that are not live. */
