@@ -7,6 +7,7 @@
 #include "shim/base/check.h"
 #include "shim/base/lock.h"
 #include "shim/base/map.h"
+#include "shim/checked.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
 #include "shim/linker.h"
@@ -113,7 +114,7 @@ static bool malloc_is_ours(void)
 		return true;
 	void *probe = malloc(1);
 	/* NULL says little: next may have no memory, and then our own malloc gives NULL as well. */
-	bool ours = probe ? map_kind_of(probe) == MAP_NEXT : !next_malloc(1);
+	bool ours = probe ? map_is_segment(map_kind_of(probe)) : !next_malloc(1);
 	free(probe);
 	return ours;
 }
@@ -178,6 +179,7 @@ static bool begin(_Atomic uintptr_t *stage)
 
 static void start(void)
 {
+	checked_start();
 	if (begin(&next_starter))
 		start_next();
 	if (HAKMEM_MIGRATION) {
@@ -195,6 +197,8 @@ static void start(void)
 		shim_at_start();
 	else if (shim_setting("HAKMEM_PLAN"))
 		report_line("the program brings its own malloc: HAKMEM_PLAN ignored", NULL);
+	if (shim_stands_aside() && checked_on())
+		report_line("the program brings its own malloc: HAKMEM_CHECK ignored", NULL);
 }
 
 /* Another thread is at it. It may be waiting for a lock of the dynamic linker that this one holds, so
@@ -231,6 +235,8 @@ __attribute__((constructor)) static void at_load(void)
 {
 	if (!shim_routed())
 		start_or_wait();
+	if (shim_routed() && !shim_stands_aside())
+		checked_at_load();
 	if (HAKMEM_MIGRATION && shim_routed() && !shim_stands_aside())
 		shim_at_load();
 }
