@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct shim_state shim_state;
@@ -96,8 +97,23 @@ static void child_starts(void)
 
 /* --- start-up ------------------------------------------------------------------------------------- */
 
+extern void __tsan_init(void) __attribute__((weak));
+
+/* A program for ThreadSanitizer, with us before its runtime: it has taken over the system calls that next makes,
+ * and faults in them until its own malloc was the first to be called. (AddressSanitizer notices by itself.) */
+static void refuse_sanitizer(void)
+{
+	if (!HAKMEM_EXPORT_MALLOC || !__tsan_init || (void *)malloc != (void *)hakmem_malloc)
+		return;
+	report_line("the program is built with ThreadSanitizer, which needs its own malloc: "
+		    "start it without this library",
+		    NULL);
+	syscall(SYS_exit_group, 1);
+}
+
 static void start_next(void)
 {
+	refuse_sanitizer();
 	exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
 	next_on_thread_start = thread_starts;
 	shim_routes_init();

@@ -102,6 +102,7 @@ fork-storm: tests/shim_fork_test$(EXEEXT)
 if !SANITIZER
 script_tests += tests/shim_preload_test.sh
 check_PROGRAMS += \
+	tests/preload_edges \
 	tests/preload_ends \
 	tests/preload_fork \
 	tests/preload_late \
@@ -114,11 +115,11 @@ check_PROGRAMS += \
 tests_misuse_act_SOURCES = tests/misuse_act.cc
 tests_misuse_act_CXXFLAGS = -std=gnu++17 $(AM_CXXFLAGS)
 tests_misuse_act_LDFLAGS = -pthread
-slow_tests += tests/shim_checked_test.sh
+slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
 tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 endif
-EXTRA_DIST += tests/shim_checked_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
+EXTRA_DIST += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
 # make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
 # sanitizer, in builds of their own.
@@ -187,12 +188,14 @@ unit_tests += \
 	tests/legacy_misuse_test \
 	tests/legacy_oom_test \
 	tests/legacy_threads_test \
+	tests/legacy_transfer_test \
 	tests/legacy_tunables_test
 tests_legacy_fork_test_LDADD = $(unit_ldadd)
 tests_legacy_legacy_test_LDADD = $(unit_ldadd)
 tests_legacy_misuse_test_LDADD = $(unit_ldadd)
 tests_legacy_oom_test_LDADD = $(unit_ldadd)
 tests_legacy_threads_test_LDADD = $(unit_ldadd)
+tests_legacy_transfer_test_LDADD = $(unit_ldadd)
 tests_legacy_tunables_test_LDADD = $(unit_ldadd)
 endif
 
@@ -203,6 +206,7 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_file_test \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
 	tests/migrate_plan_test \
@@ -210,6 +214,7 @@ unit_tests += \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_file_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
@@ -256,6 +261,7 @@ fuzz:
 
 slow_tests += tests/mutants_test.sh
 EXTRA_DIST += \
+	tests/misuse-table \
 	tests/mutants_test.sh \
 	tests/mutate \
 	tests/mutants/alignment-by-luck.patch \
@@ -289,6 +295,15 @@ EXTRA_DIST += \
 	tests/mutants/rollback-misses-a-thread.patch \
 	tests/mutants/setuid-obeys.patch \
 	tests/mutants/stack-without-tag.patch
+
+# make misuse-table [MISUSE_COLUMNS='NAME=PATH ...'] [MISUSE_OPTIONS='--update docs/MISUSE.md']: what the levels of
+# HAKMEM_CHECK and other libraries find, and what that costs. Ten minutes.
+MISUSE_COLUMNS =
+MISUSE_OPTIONS =
+misuse-table: libhakmem.la tests/misuse_act$(EXEEXT) bench/pairs$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/misuse-table --build . $(MISUSE_OPTIONS) $(MISUSE_COLUMNS)
+
+.PHONY: misuse-table
 
 # make mutants [MUTANTS_OPTIONS='--only realloc-loses-a-byte']: the library broken on purpose, in every way
 # that tests/mutants/ knows, and which test notices. Half an hour.

@@ -6,6 +6,7 @@
 #include "next/segment.h"
 #include "tests/support.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 /* Heaps are only addresses here: nothing in page.c looks into one. */
@@ -335,6 +336,74 @@ static void a_double_free_by_two_threads_at_once_dies_at_the_merge(void **state)
 	assert_true(dies_with(merge_of_a_block_in_both, NULL, "free already|0x|double free"));
 }
 
+/* --- frees and merges at once -------------------------------------------------------------------- */
+
+#define SENDERS 2
+#define ROUNDS	(HAKMEM_SANITIZER ? 20000 : 300000)
+
+/* Blocks on their way to who frees them: a block's number plus one. */
+static _Atomic uint32_t mailbox[SENDERS][64];
+static _Atomic bool done;
+
+struct sender {
+	struct next_page *page;
+	size_t number;
+};
+
+static void *free_what_comes(void *argument)
+{
+	const struct sender *sender = argument;
+	while (!load_acquire(&done))
+		for (size_t i = 0; i < 64; i++) {
+			/* acquire: pairs with the owner's release */
+			uint32_t number = exchange_acquire(&mailbox[sender->number][i], 0);
+			if (number)
+				(void)remote_free(sender->page, number - 1);
+		}
+	return NULL;
+}
+
+/* Nothing is lost between a sender's bit and the owner's clearing of the word. */
+static void a_merge_takes_every_free_that_comes_meanwhile(void **state)
+{
+	(void)state;
+	struct next_page *page = page_for(10);
+	struct sender senders[SENDERS];
+	pthread_t threads[SENDERS];
+	store_release(&done, false);
+	for (size_t s = 0; s < SENDERS; s++) {
+		senders[s] = (struct sender){ .page = page, .number = s };
+		assert_int_equal(pthread_create(&threads[s], NULL, free_what_comes, &senders[s]), 0);
+	}
+	unsigned in_hand = 0;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		page_merge(page, &owner);
+		for (unsigned i = 0; i < 8 && page_advance(page); i++) {
+			size_t number;
+			assert_true(block_number(page, page_pop(page), &number));
+			_Atomic uint32_t *box = &mailbox[number % SENDERS][number / SENDERS % 64];
+			/* The block that was there before is still on its way: this one is freed here. */
+			uint32_t empty_box = 0;
+			if (!cas_release(box, &empty_box, (uint32_t)number + 1))
+				page_free_block(page, number, block_of(page, number));
+			else
+				in_hand++;
+		}
+	}
+	/* The senders empty their boxes before they look whether all is done. */
+	for (size_t s = 0; s < SENDERS; s++)
+		for (size_t i = 0; i < 64; i++)
+			while (load_acquire(&mailbox[s][i]))
+				spin_pause();
+	store_release(&done, true);
+	for (size_t s = 0; s < SENDERS; s++)
+		pthread_join(threads[s], NULL);
+	page_merge(page, &owner);
+	assert_true(in_hand > 0);
+	assert_int_equal(page_free_count(page), page->block_count);
+	segment_release(page);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -357,6 +426,7 @@ int main(void)
 		cmocka_unit_test(a_merge_or_full_mark_ends_the_zero_promise),
 		cmocka_unit_test(a_double_free_dies_whoever_frees_first_and_second),
 		cmocka_unit_test(a_double_free_by_two_threads_at_once_dies_at_the_merge),
+		cmocka_unit_test(a_merge_takes_every_free_that_comes_meanwhile),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
