@@ -339,67 +339,63 @@ static void a_double_free_by_two_threads_at_once_dies_at_the_merge(void **state)
 /* --- frees and merges at once -------------------------------------------------------------------- */
 
 #define SENDERS 2
-#define ROUNDS	(HAKMEM_SANITIZER ? 20000 : 300000)
+#define HANDED	(HAKMEM_SANITIZER ? 20000 : 100000) /* blocks, to both together */
+#define RING	1024				    /* more than the page has blocks: it is never full */
 
-/* Blocks on their way to who frees them: a block's number plus one. */
-static _Atomic uint32_t mailbox[SENDERS][64];
-static _Atomic bool done;
-
+/* Numbers of blocks on their way to who frees them. */
 struct sender {
 	struct next_page *page;
-	size_t number;
+	uint32_t ring[RING];
+	_Atomic uint32_t put; /* [owner writes] */
+	uint32_t taken;	      /* [sender] */
 };
+
+static _Atomic bool done;
 
 static void *free_what_comes(void *argument)
 {
-	const struct sender *sender = argument;
-	while (!load_acquire(&done))
-		for (size_t i = 0; i < 64; i++) {
-			/* acquire: pairs with the owner's release */
-			uint32_t number = exchange_acquire(&mailbox[sender->number][i], 0);
-			if (number)
-				(void)remote_free(sender->page, number - 1);
-		}
-	return NULL;
+	struct sender *sender = argument;
+	for (;;) {
+		bool last = load_acquire(&done);
+		/* acquire: pairs with the owner's release */
+		uint32_t put = load_acquire(&sender->put);
+		for (; sender->taken != put; sender->taken++)
+			(void)remote_free(sender->page, sender->ring[sender->taken % RING]);
+		if (last)
+			return NULL;
+	}
 }
 
 /* Nothing is lost between a sender's bit and the owner's clearing of the word. */
 static void a_merge_takes_every_free_that_comes_meanwhile(void **state)
 {
 	(void)state;
+	static struct sender senders[SENDERS];
 	struct next_page *page = page_for(10);
-	struct sender senders[SENDERS];
 	pthread_t threads[SENDERS];
-	store_release(&done, false);
+	assert_true(page->block_count < RING);
 	for (size_t s = 0; s < SENDERS; s++) {
-		senders[s] = (struct sender){ .page = page, .number = s };
+		senders[s].page = page;
 		assert_int_equal(pthread_create(&threads[s], NULL, free_what_comes, &senders[s]), 0);
 	}
-	unsigned in_hand = 0;
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	/* A loss leaves fewer and fewer blocks, and in the end none: then the merges run out. */
+	uint32_t merges = 0;
+	for (uint32_t handed = 0; handed < HANDED && merges < 100 * HANDED; merges++) {
 		page_merge(page, &owner);
-		for (unsigned i = 0; i < 8 && page_advance(page); i++) {
+		while (page_advance(page)) {
+			struct sender *sender = &senders[handed++ % SENDERS];
+			uint32_t put = load_relaxed(&sender->put);
 			size_t number;
 			assert_true(block_number(page, page_pop(page), &number));
-			_Atomic uint32_t *box = &mailbox[number % SENDERS][number / SENDERS % 64];
-			/* The block that was there before is still on its way: this one is freed here. */
-			uint32_t empty_box = 0;
-			if (!cas_release(box, &empty_box, (uint32_t)number + 1))
-				page_free_block(page, number, block_of(page, number));
-			else
-				in_hand++;
+			sender->ring[put % RING] = (uint32_t)number;
+			/* release: pairs with the sender's acquire */
+			store_release(&sender->put, put + 1);
 		}
 	}
-	/* The senders empty their boxes before they look whether all is done. */
-	for (size_t s = 0; s < SENDERS; s++)
-		for (size_t i = 0; i < 64; i++)
-			while (load_acquire(&mailbox[s][i]))
-				spin_pause();
 	store_release(&done, true);
 	for (size_t s = 0; s < SENDERS; s++)
 		pthread_join(threads[s], NULL);
 	page_merge(page, &owner);
-	assert_true(in_hand > 0);
 	assert_int_equal(page_free_count(page), page->block_count);
 	segment_release(page);
 }
