@@ -11,7 +11,8 @@
  *   level   canaries looked at   a freed block
  *   cheap   the first 16         goes back to its pool at once
  *   full    the first 4,096      is filled with junk and waits in the quarantine (quarantine.h); when it
- *                                leaves, and at the end of the process, the junk must still be there
+ *                                leaves, and at the end of the process, the junk must still be there. A
+ *                                block above 1 MiB is made untouchable instead, but for its ends
  *
  * Every so many mallocs get pages of their own with none before and behind (guarded.h).
  *
@@ -222,16 +223,38 @@ static void give_to_pool(void *block, enum map_kind kind)
 		(void)next_free(block);
 }
 
-/* A block that waited long enough: nobody wrote to it, or this does not return. */
-static void check_junk(void *block, enum map_kind kind)
+/* The whole pages of a block, which the block's first bytes and its seal are not part of. */
+static size_t whole_pages(const void *block, size_t room, char **first)
 {
-	size_t room = pool_bytes(block, kind);
+	*first = (char *)align_up((uintptr_t)block + 1, OS_PAGE_BYTES);
+	char *end = (char *)(((uintptr_t)block + room - SEAL_BYTES) & ~(OS_PAGE_BYTES - 1));
+	return (size_t)(end - *first);
+}
+
+static bool take_pages_away(void *block, size_t room)
+{
+	char *first;
+	size_t bytes = whole_pages(block, room, &first);
+	return os_purge(first, bytes) == 0 && os_make_untouchable(first, bytes) == 0;
+}
+
+static bool give_pages_back(void *block, size_t room)
+{
+	char *first;
+	size_t bytes = whole_pages(block, room, &first);
+	return os_make_writable(first, bytes) == 0;
+}
+
+/* A block that waited long enough: nobody wrote to it, or this does not return. */
+static void check_junk(void *block, size_t room)
+{
 	const struct seal *end = seal_of(block, room);
 	uint64_t word = load_relaxed(&end->word);
 	size_t bytes = word & WORD_BYTES_MASK;
 	bool intact = end->check == check_of(block, word) && bytes <= room - SEAL_BYTES;
 	const unsigned char *text = block;
-	for (size_t i = 0; intact && i < bytes; i++)
+	size_t junk = room <= QUARANTINE_BLOCK_MAX ? bytes : 0;
+	for (size_t i = 0; intact && i < junk; i++)
 		intact = text[i] == FREED_JUNK;
 	if (!intact)
 		fatal_misuse("write to a block that is free", block, "found by the junk in it");
@@ -240,11 +263,18 @@ static void check_junk(void *block, enum map_kind kind)
 static void put_into_quarantine(void *block, enum map_kind kind, size_t bytes, size_t room)
 {
 	struct quarantined oldest;
-	memset(block, FREED_JUNK, bytes);
+	if (room <= QUARANTINE_BLOCK_MAX) {
+		memset(block, FREED_JUNK, bytes);
+	} else if (!take_pages_away(block, room)) {
+		give_to_pool(block, kind);
+		return;
+	}
 	quarantine_put((struct quarantined){ .block = block, .bytes = room, .kind = kind });
 	while (quarantine_take(&oldest)) {
-		check_junk(oldest.block, oldest.kind);
-		give_to_pool(oldest.block, oldest.kind);
+		check_junk(oldest.block, oldest.bytes);
+		/* A kernel that has no room to give the pages back keeps the block. */
+		if (oldest.bytes <= QUARANTINE_BLOCK_MAX || give_pages_back(oldest.block, oldest.bytes))
+			give_to_pool(oldest.block, oldest.kind);
 	}
 }
 
@@ -268,7 +298,7 @@ bool checked_free(void *block, enum map_kind kind, struct checked_claim claim)
 	/* acq_rel: of two frees that race one finds the other's mark */
 	if (fetch_or_acq_rel(&seal_of(block, room)->word, WORD_FREED) & WORD_FREED)
 		fatal_misuse("free of a block that is free already", block, "double free");
-	if (shim_checked == CHECKED_FULL && room <= QUARANTINE_BLOCK_MAX)
+	if (shim_checked == CHECKED_FULL)
 		put_into_quarantine(block, kind, bytes, room);
 	else
 		give_to_pool(block, kind);
@@ -354,5 +384,5 @@ __attribute__((destructor)) static void at_end(void)
 {
 	struct quarantined oldest;
 	while (shim_checked == CHECKED_FULL && quarantine_take_any(&oldest))
-		check_junk(oldest.block, oldest.kind);
+		check_junk(oldest.block, oldest.bytes);
 }

@@ -13,6 +13,7 @@
 #include "shim/base/atomic.h"
 #include "shim/base/check.h"
 #include "shim/base/map.h"
+#include "shim/quarantine.h"
 
 #include <signal.h>
 #include <string.h>
@@ -68,6 +69,8 @@ static void on_fault(int number, siginfo_t *info, void *context)
 	(void)context;
 	if (address >= (uintptr_t)base && address < (uintptr_t)base + MAP_SLOT_BYTES)
 		report_fault(info->si_addr);
+	if (quarantine_covers(info->si_addr))
+		fatal_misuse("use of a block that is free", info->si_addr, "its pages were taken away");
 	/* Not ours: what was there before has its turn when the instruction is tried again. */
 	sigaction(number, &before, NULL);
 }

@@ -21,6 +21,11 @@ void quarantine_start(void)
 	lock_join_fork(&lock, 1, sizeof(lock));
 }
 
+static size_t charge(const struct quarantined *entry)
+{
+	return entry->bytes <= QUARANTINE_BLOCK_MAX ? entry->bytes : entry->bytes / 64;
+}
+
 /* [lock] */
 static bool take_oldest(struct quarantined *entry)
 {
@@ -28,7 +33,7 @@ static bool take_oldest(struct quarantined *entry)
 		return false;
 	*entry = entries[taken % ENTRIES];
 	taken++;
-	bytes_held -= entry->bytes;
+	bytes_held -= charge(entry);
 	return true;
 }
 
@@ -38,7 +43,7 @@ void quarantine_put(struct quarantined entry)
 	/* A full ring: threads without number are all between putting and taking. One block is lost. */
 	if (put - taken < ENTRIES) {
 		entries[put % ENTRIES] = entry;
-		bytes_held += entry.bytes;
+		bytes_held += charge(&entry);
 		put++;
 	}
 	lock_release(&lock);
@@ -51,6 +56,19 @@ bool quarantine_take(struct quarantined *entry)
 			 take_oldest(entry);
 	lock_release(&lock);
 	return taken_one;
+}
+
+bool quarantine_covers(const void *address)
+{
+	bool covered = false;
+	if (!lock_try(&lock))
+		return false;
+	for (size_t i = taken; i != put && !covered; i++) {
+		const struct quarantined *entry = &entries[i % ENTRIES];
+		covered = (uintptr_t)address - (uintptr_t)entry->block < entry->bytes;
+	}
+	lock_release(&lock);
+	return covered;
 }
 
 bool quarantine_take_any(struct quarantined *entry)

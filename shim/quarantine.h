@@ -10,11 +10,11 @@
 #include "shim/base/map.h"
 
 #define QUARANTINE_BYTES     (16 * MIB)
-#define QUARANTINE_BLOCK_MAX (1 * MIB) /* larger blocks do not wait */
+#define QUARANTINE_BLOCK_MAX (1 * MIB) /* larger blocks hold address space alone, and count a 64th of it */
 
 struct quarantined {
 	void *block;
-	size_t bytes;	    /* of memory that it holds */
+	size_t bytes;	    /* of the pool's block */
 	enum map_kind kind; /* of its slot in the address map */
 };
 
@@ -26,6 +26,9 @@ void quarantine_put(struct quarantined entry);
 
 /* The oldest, if there are too many; false if not. */
 MUST_USE bool quarantine_take(struct quarantined *entry);
+
+/* Whether the address lies in a block that waits. For a handler of a fault: false as well while the ring is changed. */
+MUST_USE bool quarantine_covers(const void *address);
 
 /* The oldest, if there is any. */
 MUST_USE bool quarantine_take_any(struct quarantined *entry);

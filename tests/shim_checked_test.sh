@@ -61,9 +61,7 @@ for plan in "${plans[@]}"; do
 			finds $level "$plan" 'mismatched alignment' aligned-delete-of-plain-new "$bytes"
 			finds $level "$plan" 'mismatched alignment' plain-delete-of-aligned-new "$bytes"
 		done
-		# Larger ones go back at once.
-		[ "$bytes" -le 1000000 ] &&
-			finds full "$plan" 'block that is free' write-after-free "$bytes"
+		finds full "$plan" 'block that is free' write-after-free "$bytes"
 	done
 	for level in cheap full; do
 		for bytes in 1 100 1000 4000; do
