@@ -102,18 +102,24 @@ fork-storm: tests/shim_fork_test$(EXEEXT)
 if !SANITIZER
 script_tests += tests/shim_preload_test.sh
 check_PROGRAMS += \
+	tests/preload_edges \
 	tests/preload_ends \
 	tests/preload_fork \
 	tests/preload_late \
 	tests/preload_own_malloc \
 	tests/preload_short \
 	tests/preload_stuck_fork \
+	tests/misuse_act \
 	tests/preload_wrapper \
 	tests/shim_operators_test
+tests_misuse_act_SOURCES = tests/misuse_act.cc
+tests_misuse_act_CXXFLAGS = -std=gnu++17 $(AM_CXXFLAGS)
+tests_misuse_act_LDFLAGS = -pthread
+slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
 tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 endif
-EXTRA_DIST += tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
+EXTRA_DIST += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
 # make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
 # sanitizer, in builds of their own.
@@ -245,12 +251,14 @@ unit_tests += \
 	tests/legacy_misuse_test \
 	tests/legacy_oom_test \
 	tests/legacy_threads_test \
+	tests/legacy_transfer_test \
 	tests/legacy_tunables_test
 tests_legacy_fork_test_LDADD = $(unit_ldadd)
 tests_legacy_legacy_test_LDADD = $(unit_ldadd)
 tests_legacy_misuse_test_LDADD = $(unit_ldadd)
 tests_legacy_oom_test_LDADD = $(unit_ldadd)
 tests_legacy_threads_test_LDADD = $(unit_ldadd)
+tests_legacy_transfer_test_LDADD = $(unit_ldadd)
 tests_legacy_tunables_test_LDADD = $(unit_ldadd)
 endif
 
@@ -261,6 +269,7 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_file_test \
 	tests/migrate_guard_test \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
@@ -271,6 +280,7 @@ unit_tests += \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_file_test_LDADD = $(shim_ldadd)
 tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
@@ -350,6 +360,62 @@ fuzz:
 	$(AM_V_at)$(srcdir)/tests/fuzz '$(srcdir)' . $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 .PHONY: fuzz
+
+# --------------------------------------------------------------------------- the tests' own strength
+
+slow_tests += tests/mutants_test.sh
+EXTRA_DIST += \
+	tests/misuse-table \
+	tests/mutants_test.sh \
+	tests/mutate \
+	tests/mutants/alignment-by-luck.patch \
+	tests/mutants/attention-left-on.patch \
+	tests/mutants/block-handed-out-twice.patch \
+	tests/mutants/calloc-dirty-slices.patch \
+	tests/mutants/calloc-dirty.patch \
+	tests/mutants/calloc-overflows.patch \
+	tests/mutants/class-too-small.patch \
+	tests/mutants/double-free-let-pass.patch \
+	tests/mutants/errno-lost-on-failure.patch \
+	tests/mutants/flip-without-fence.patch \
+	tests/mutants/flip-without-second-look.patch \
+	tests/mutants/free-clobbers-errno.patch \
+	tests/mutants/full-page-forgotten.patch \
+	tests/mutants/heap-lost-at-exit.patch \
+	tests/mutants/huge-blocks-leak.patch \
+	tests/mutants/interior-pointer-let-pass.patch \
+	tests/mutants/large-blocks-leak.patch \
+	tests/mutants/latch-forgotten.patch \
+	tests/mutants/legacy-cache-unsynchronised.patch \
+	tests/mutants/legacy-header-unchecked.patch \
+	tests/mutants/legacy-lock-held-over-fork.patch \
+	tests/mutants/lock-held-over-fork.patch \
+	tests/mutants/merge-loses-frees.patch \
+	tests/mutants/plan-file-of-anybody.patch \
+	tests/mutants/ready-stack-left-open.patch \
+	tests/mutants/realloc-by-old-class.patch \
+	tests/mutants/realloc-frees-on-failure.patch \
+	tests/mutants/realloc-loses-a-byte.patch \
+	tests/mutants/rollback-misses-a-thread.patch \
+	tests/mutants/setuid-obeys.patch \
+	tests/mutants/stack-without-tag.patch
+
+# make misuse-table [MISUSE_COLUMNS='NAME=PATH ...'] [MISUSE_OPTIONS='--update docs/MISUSE.md']: what the levels of
+# HAKMEM_CHECK and other libraries find, and what that costs. Ten minutes.
+MISUSE_COLUMNS =
+MISUSE_OPTIONS =
+misuse-table: libhakmem.la tests/misuse_act$(EXEEXT) bench/pairs$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/misuse-table --build . $(MISUSE_OPTIONS) $(MISUSE_COLUMNS)
+
+.PHONY: misuse-table
+
+# make mutants [MUTANTS_OPTIONS='--only realloc-loses-a-byte']: the library broken on purpose, in every way
+# that tests/mutants/ knows, and which test notices. Half an hour.
+MUTANTS_OPTIONS =
+mutants:
+	$(AM_V_at)$(srcdir)/tests/mutate --build . --work mutants.tmp $(MUTANTS_OPTIONS)
+
+.PHONY: mutants
 
 # ------------------------------------------------------------------------------------ real programs
 #
