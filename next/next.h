@@ -11,6 +11,7 @@
 #include "next/bin.h"
 #include "shim/base/atomic.h"
 #include "shim/base/compiler.h"
+#include "shim/base/map.h"
 
 #define NEXT_ALIGNMENT 16 /* of every block */
 
@@ -33,6 +34,10 @@ void next_door_set(unsigned class, uint32_t value);
 /* Set before the first block is handed out: no class ever gets a page into a slot, so that every malloc
  * comes to the slow path, where its call site is known. */
 extern HIDDEN bool next_slots_stay_empty;
+
+/* The kind of next's segments in the address map: MAP_NEXT, or MAP_NEXT_CHECKED for those that are made from
+ * then on, and no free takes the fast path with their blocks. Set while there is one thread. */
+extern HIDDEN enum map_kind next_segment_kind;
 
 /* --- misuse ----------------------------------------------------------------------------------------
  *
@@ -103,7 +108,7 @@ MUST_USE void *next_malloc_site(size_t bytes, uint32_t site);
 /* alignment: a power of two, any size. */
 MUST_USE void *next_aligned(size_t alignment, size_t bytes);
 
-/* The address lies in a MAP_NEXT or MAP_NEXT_HUGE slot. A stranger's address behind the end of a huge
+/* The address lies in a slot of a segment or a MAP_NEXT_HUGE one. A stranger's address behind the end of a huge
  * block's last slot gives false (and nothing happened); everything else that is no live block does
  * not return. */
 bool next_free(void *block);
@@ -118,12 +123,16 @@ MUST_USE void *next_resize(void *block, size_t bytes);
 /* Gives resident free memory back to the kernel now. Returns the bytes given back. */
 size_t next_trim(void);
 
+/* Gives back what nobody wanted for half a second. Slow paths do so by themselves; this is for a process
+ * that rests. Any thread. */
+void next_purge_old(void);
+
 struct next_stats {
 	size_t mapped_bytes;   /* address space of segments and huge blocks */
 	size_t live_bytes;     /* in blocks handed out, by block size */
 	size_t live_blocks;
 	size_t huge_blocks, huge_bytes; /* of these, in mappings of their own */
-	size_t resident_free_bytes; /* free slices that are not purged */
+	size_t resident_free_bytes; /* free slices that are not purged, and kept mappings */
 	size_t purged_bytes;	    /* given back so far */
 	size_t segments, heaps;
 	size_t quarantined_pages;

@@ -347,6 +347,37 @@ static void trim_gives_the_memory_of_freed_blocks_back(void **state)
 	assert_true(resident_bytes() + 30 * MIB < full);
 }
 
+/* Each kind of block over and over, also freed by another thread: the address space does not grow with it. */
+static void *free_in_thread(void *block)
+{
+	next_free(block);
+	return NULL;
+}
+
+static void what_is_freed_is_used_again_at_every_size(void **state)
+{
+	(void)state;
+	static const size_t each[] = { 64,	    5000,    300000,  1 * MIB,
+				       1 * MIB + 1, 3 * MIB, 5 * MIB, 40 * MIB };
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
+		struct next_stats before, after;
+		next_free(take(each[i]));
+		next_read_stats(&before);
+		for (int k = 0; k < 200; k++)
+			next_free(take(each[i]));
+		for (int k = 0; k < 20; k++) {
+			pthread_t thread;
+			void *block = take(each[i]);
+			assert_int_equal(pthread_create(&thread, NULL, free_in_thread, block), 0);
+			pthread_join(thread, NULL);
+		}
+		next_read_stats(&after);
+		assert_true(after.mapped_bytes <= before.mapped_bytes + 8 * MIB);
+		assert_int_equal(after.live_blocks, before.live_blocks);
+		assert_int_equal(after.live_bytes, before.live_bytes);
+	}
+}
+
 #define MANY 20000
 
 static unsigned char *many[MANY];
@@ -476,6 +507,27 @@ static int set_up(void **state)
 	return next_init() ? 0 : -1;
 }
 
+/* A process may have 65,530 mappings. */
+static void not_every_block_of_thousands_takes_a_mapping(void **state)
+{
+	(void)state;
+	enum { THOUSANDS = 6000 };
+	static char *held[THOUSANDS];
+	size_t in_segments = 0;
+	for (size_t i = 0; i < THOUSANDS; i++) {
+		held[i] = next_malloc(2 * MIB);
+		assert_non_null(held[i]);
+		memcpy(held[i] + 2 * MIB - sizeof(i), &i, sizeof(i));
+		in_segments += map_kind_of(held[i]) == MAP_NEXT;
+	}
+	assert_in_range(in_segments, 1, THOUSANDS - 1);
+	for (size_t i = 0; i < THOUSANDS; i++) {
+		assert_memory_equal(held[i] + 2 * MIB - sizeof(i), &i, sizeof(i));
+		assert_true(next_free(held[i]));
+	}
+	next_trim();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,9 +541,11 @@ int main(void)
 		cmocka_unit_test(threads_free_each_others_blocks_and_none_is_lost),
 		cmocka_unit_test(what_an_exited_thread_left_is_used_again),
 		cmocka_unit_test(pages_emptied_while_their_owner_sleeps_can_be_had_by_others),
+		cmocka_unit_test(what_is_freed_is_used_again_at_every_size),
 		cmocka_unit_test(trim_gives_the_memory_of_freed_blocks_back),
 		cmocka_unit_test(trim_finds_queued_pages_that_others_emptied),
 		cmocka_unit_test(trim_finds_shared_pages_that_others_emptied),
+		cmocka_unit_test(not_every_block_of_thousands_takes_a_mapping),
 		cmocka_unit_test(every_malloc_is_counted_once_wherever_it_was_served),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);

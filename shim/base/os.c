@@ -125,6 +125,11 @@ int os_make_writable(void *start, size_t bytes)
 	return os->protect(start, bytes, PROT_READ | PROT_WRITE);
 }
 
+int os_make_untouchable(void *start, size_t bytes)
+{
+	return os->protect(start, bytes, PROT_NONE);
+}
+
 int os_purge(void *start, size_t bytes)
 {
 	return os->advise(start, bytes, MADV_DONTNEED);
@@ -171,6 +176,14 @@ uint64_t os_now_ns(void)
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint32_t os_ticks(void)
+{
+	struct timespec now;
+	/* What the kernel's own last tick left: no look at the hardware's clock. */
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 24);
 }
 
 void os_write_stderr(const char *text, size_t bytes)
