@@ -203,7 +203,9 @@ class Screen:
                 colour, background, bold, reverse = BLANK[1:]
             elif value == 1:
                 bold = True
-            elif value in (22, 2):
+            elif value == 2:
+                colour = 8 if colour is None else colour  # dim
+            elif value == 22:
                 bold = False
             elif value == 7:
                 reverse = True

@@ -116,9 +116,10 @@ void show_stranded(const struct page_status *status, struct show_stranded *out)
 		const struct hakmem_class *class = &status->class[i];
 		/* legacy's class counts with the largest of those that share it. */
 		bool counts = class->old_class_bytes &&
-			      (i + 1 == NEXT_CLASSES || status->class[i + 1].old_class_bytes !=
-								class->old_class_bytes);
-		bool left_old = class->state == HAKMEM_STATE_NEXT && counts && class->old_live_blocks > 0;
+			      (i + 1 == NEXT_CLASSES ||
+			       status->class[i + 1].old_class_bytes != class->old_class_bytes);
+		bool left_old = class->state == HAKMEM_STATE_NEXT && counts &&
+				class->old_live_blocks > 0;
 		bool left_next = class->state == HAKMEM_STATE_OLD && class->next_live_blocks > 0;
 		if (left_old) {
 			out->old_blocks += class->old_live_blocks;
@@ -144,7 +145,8 @@ static void print_stranded_now(const struct page_status *status)
 
 	show_stranded(status, &stranded);
 	if (stranded.old_blocks > 0)
-		printf("%-12s %s in %" PRIu64 " blocks left in legacy, in %" PRIu64 " pages of %s\n",
+		printf("%-12s %s in %" PRIu64 " blocks left in legacy, in %" PRIu64
+		       " pages of %s\n",
 		       "draining", output_bytes(stranded.old_bytes, live), stranded.old_blocks,
 		       stranded.old_pages, output_bytes(stranded.old_pinned_bytes, held));
 	if (stranded.next_blocks > 0)
@@ -152,10 +154,11 @@ static void print_stranded_now(const struct page_status *status)
 		       output_bytes(stranded.next_bytes, live), stranded.next_blocks,
 		       output_bytes(stranded.next_held_bytes, held));
 	if (stranded.youngest_ns != HAKMEM_UNKNOWN)
-		printf("%-12s at least %s old", "", output_time(stranded.youngest_ns / 1000000000, age));
+		printf("%-12s at least %s old", "",
+		       output_time(stranded.youngest_ns / 1000000000, age));
 	if (stranded.youngest_ns != HAKMEM_UNKNOWN && status->drain_left > 0)
-		printf("; %" PRIu64 " thread%s still to empty their caches of legacy's", status->drain_left,
-		       status->drain_left == 1 ? " has" : "s have");
+		printf("; %" PRIu64 " thread%s still to empty their caches of legacy's",
+		       status->drain_left, status->drain_left == 1 ? " has" : "s have");
 	if (stranded.youngest_ns != HAKMEM_UNKNOWN)
 		putchar('\n');
 }
@@ -181,7 +184,8 @@ static void show_pools(const struct page_status *status)
 	       output_bytes(status->legacy_mapped_bytes, mapped),
 	       output_bytes(status->legacy_resident_free_bytes, idle),
 	       output_bytes(status->legacy_purged_bytes, purged), "-",
-	       output_count((double)(status->legacy_lock_waits + status->legacy_table_waits), waits),
+	       output_count((double)(status->legacy_lock_waits + status->legacy_table_waits),
+			    waits),
 	       output_count((double)status->legacy_remote_frees, remote));
 }
 
@@ -197,15 +201,18 @@ static void show_classes(const struct page_status *now, const struct page_status
 	printf("\n%s\n%s%s%s\n", over, output_colour(OUTPUT_BOLD), heads,
 	       output_colour(OUTPUT_PLAIN));
 	for (unsigned i = 0; i < count; i++) {
-		const char *colour =
-			output_colour(table_colour(&now->class[rows[i].first]));
+		enum output_colour state = table_colour(&now->class[rows[i].first]);
 		for (unsigned column = 0, between = 0; column < TABLE_COLUMNS; column++) {
 			if (!layout.shown[column])
 				continue;
 			table_cell(&layout, now, &rows[i], column, cell);
+			enum output_colour colour = column == COLUMN_STATE ? state
+						    : table_is_empty(cell) ? OUTPUT_DIM
+									   : OUTPUT_PLAIN;
+			bool plain = colour == OUTPUT_PLAIN;
 			printf("%s%s%s%s", between++ ? "  " : "",
-			       column == COLUMN_STATE ? colour : "", cell,
-			       column == COLUMN_STATE ? output_colour(OUTPUT_PLAIN) : "");
+			       plain ? "" : output_colour(colour), cell,
+			       plain ? "" : output_colour(OUTPUT_PLAIN));
 		}
 		putchar('\n');
 	}
@@ -216,10 +223,12 @@ void show_title(const struct client *client, const struct client_usage *usage,
 {
 	char resident[OUTPUT_BYTES], age[OUTPUT_BYTES];
 
-	(void)snprintf(out, SHOW_TITLE_BYTES, "%s (%d)  up %s, %s resident, %" PRIu64 " thread%s, hakmem %s",
+	(void)snprintf(out, SHOW_TITLE_BYTES,
+		       "%s (%d)  up %s, %s resident, %" PRIu64 " thread%s, hakmem %s",
 		       client->header.program, (int)client->process.pid,
-		       output_time(usage->age_s, age), output_bytes(usage->resident_bytes, resident),
-		       usage->threads, usage->threads == 1 ? "" : "s", client->header.library);
+		       output_time(usage->age_s, age),
+		       output_bytes(usage->resident_bytes, resident), usage->threads,
+		       usage->threads == 1 ? "" : "s", client->header.library);
 }
 
 void show_status(const struct client *client, const struct page_status *now,
@@ -253,8 +262,8 @@ static const char *place_name(uint32_t state, uint32_t owner)
 
 /* What stays behind in the pool that a class leaves. */
 struct stranded {
-	bool known;	/* the pool tells */
-	bool up_to;	/* it counts blocks of other sizes with these */
+	bool known; /* the pool tells */
+	bool up_to; /* it counts blocks of other sizes with these */
 	uint64_t blocks, bytes, pinned_bytes;
 };
 
@@ -318,8 +327,7 @@ static void show_move(const struct page_status *status, unsigned first, unsigned
 
 	for (unsigned number = first; number < end; number++)
 		add_stranded(&stranded, status, number, end);
-	printf("%-16s  %s -> %s; stays behind in %s: ",
-	       table_sizes(status, first, end - 1, sizes),
+	printf("%-16s  %s -> %s; stays behind in %s: ", table_sizes(status, first, end - 1, sizes),
 	       place_name(class->state, class->served_by),
 	       place_name(status->would_be[first].state, status->would_be[first].served_by),
 	       show_owner(class->served_by));

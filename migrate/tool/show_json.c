@@ -80,7 +80,8 @@ static void add_comparison(struct json_object *object, const struct hakmem_class
 	add_number(object, "old_samples", class->old_samples);
 	add_number(object, "canary_p99_ns", class->canary_p99_ns);
 	add_number(object, "old_p99_ns", class->old_p99_ns);
-	add_rate(object, "ratio_low", class->ratio_low == HAKMEM_UNKNOWN ? -1 : (double)class->ratio_low / 1000);
+	add_rate(object, "ratio_low",
+		 class->ratio_low == HAKMEM_UNKNOWN ? -1 : (double)class->ratio_low / 1000);
 	add_rate(object, "ratio_high",
 		 class->ratio_high == HAKMEM_UNKNOWN ? -1 : (double)class->ratio_high / 1000);
 }

@@ -263,7 +263,10 @@ static struct arguments parse(const struct argp *argp, int argc, char **argv, do
 	return arguments;
 }
 
-#define JSON_OPTION { .name = "json", .key = 'j', .doc = "Print JSON" }
+#define JSON_OPTION                                                                                \
+	{                                                                                          \
+		.name = "json", .key = 'j', .doc = "Print JSON"                                    \
+	}
 
 static void wait_until(struct timespec *next, double interval_s)
 {
@@ -349,7 +352,8 @@ int tool_route(int argc, char **argv)
 	if (code != EXIT_OK)
 		return code;
 	if (!arguments.dry_run)
-		return say_flipped(argv[0], &arguments, arguments.clear ? "no live plan" : "applied");
+		return say_flipped(argv[0], &arguments,
+				   arguments.clear ? "no live plan" : "applied");
 	if (arguments.json)
 		output_json(show_trial_json(&status), false);
 	else
@@ -412,7 +416,8 @@ int tool_kill_switch(int argc, char **argv)
 			       arguments.off ? "off" : "on", NULL);
 	if (code != EXIT_OK)
 		return code;
-	return say_flipped(argv[0], &arguments, arguments.off ? "the kill switch is off" : "everything is old");
+	return say_flipped(argv[0], &arguments,
+			   arguments.off ? "the kill switch is off" : "everything is old");
 }
 
 int tool_guard(int argc, char **argv)
