@@ -45,6 +45,7 @@ MUST_USE bool os_is_mapped(const void *start);
 MUST_USE size_t os_resident_bytes(const void *start, size_t bytes);
 
 uint64_t os_now_ns(void);	 /* monotonic, nanoseconds */
+uint32_t os_ticks(void);	 /* monotonic, units of 16.8 ms; wraps around. Cheap */
 void os_write_stderr(const char *text, size_t bytes); /* async-signal safe, never allocates */
 
 #endif
