@@ -400,6 +400,11 @@ void *huge_resize(void *block, size_t bytes)
 	return resized ? block_of(resized) : NULL;
 }
 
+size_t huge_count(void)
+{
+	return load_relaxed(&huge_blocks);
+}
+
 size_t huge_purge_all(void)
 {
 	lock_acquire(&huge_lock);

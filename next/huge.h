@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* next/huge.h - blocks larger than a segment can hold: a mapping each
+/* next/huge.h - blocks with a mapping each: what no class is made for
  *
  *      slot n-1                 slot n              slot n+1
  *   ...............|  header  |-----------------|---------------......
@@ -26,6 +26,8 @@ MUST_USE size_t huge_usable_bytes(const void *block);
 
 /* As next_resize(). */
 MUST_USE void *huge_resize(void *block, size_t bytes);
+
+MUST_USE size_t huge_count(void); /* of live blocks */
 
 /* Gives back what freed blocks left; gives that many bytes. The other: what is half a second old. */
 size_t huge_purge_all(void);

@@ -34,7 +34,7 @@ static _Atomic uint32_t segment_count; /* ids given out; those being set up have
  * a little). So the reserve keeps a burst's memory for the next burst, but never makes the peak higher
  * than the program made it: when fresh slices are claimed beyond the mark, as many go back.
  */
-#define RESERVE_SLACK	   32 /* 2 MiB */
+#define RESERVE_SLACK	   32 /* 2 MiB, and an eighth of the most in use: runs do not always fit */
 
 static _Atomic int64_t used_slices;    /* claimed; a moment's estimate, like the next two */
 static _Atomic int64_t reserve_slices; /* free and dirty */
@@ -359,8 +359,9 @@ void segment_purge_some(void)
 		huge_purge_old();
 		return;
 	}
-	int64_t room = load_relaxed(&high_water) - load_relaxed(&used_slices);
-	bool too_much = reserve > RESERVE_SLACK + (room > 0 ? room : 0);
+	int64_t most = load_relaxed(&high_water), room = most - load_relaxed(&used_slices);
+	int64_t keep = (room > 0 ? room : 0) + most / 8;
+	bool too_much = reserve > RESERVE_SLACK + keep;
 	uint32_t now = os_ticks();
 	bool old = now - load_relaxed(&last_purge_tick) >= NEXT_RESERVE_TICKS / 4;
 	/* One purge at a time: whoever comes second has nothing to add. */
@@ -371,7 +372,7 @@ void segment_purge_some(void)
 		store_relaxed(&high_water,
 			      load_relaxed(&used_slices) + load_relaxed(&reserve_slices));
 	if (too_much)
-		purge(0, room > 0 ? room : 0);
+		purge(0, keep);
 	lock_release(&purge_lock);
 	if (old)
 		huge_purge_old();

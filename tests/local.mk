@@ -103,6 +103,7 @@ if !SANITIZER
 script_tests += tests/shim_preload_test.sh
 check_PROGRAMS += \
 	tests/preload_ends \
+	tests/preload_fork \
 	tests/preload_late \
 	tests/preload_own_malloc \
 	tests/preload_short \

@@ -415,6 +415,27 @@ static int set_up(void **state)
 	return next_init() ? 0 : -1;
 }
 
+/* A process may have 65,530 mappings. */
+static void not_every_block_of_thousands_takes_a_mapping(void **state)
+{
+	(void)state;
+	enum { THOUSANDS = 6000 };
+	static char *held[THOUSANDS];
+	size_t in_segments = 0;
+	for (size_t i = 0; i < THOUSANDS; i++) {
+		held[i] = next_malloc(2 * MIB);
+		assert_non_null(held[i]);
+		memcpy(held[i] + 2 * MIB - sizeof(i), &i, sizeof(i));
+		in_segments += map_kind_of(held[i]) == MAP_NEXT;
+	}
+	assert_in_range(in_segments, 1, THOUSANDS - 1);
+	for (size_t i = 0; i < THOUSANDS; i++) {
+		assert_memory_equal(held[i] + 2 * MIB - sizeof(i), &i, sizeof(i));
+		assert_true(next_free(held[i]));
+	}
+	next_trim();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +452,7 @@ int main(void)
 		cmocka_unit_test(trim_gives_the_memory_of_freed_blocks_back),
 		cmocka_unit_test(trim_finds_queued_pages_that_others_emptied),
 		cmocka_unit_test(trim_finds_shared_pages_that_others_emptied),
+		cmocka_unit_test(not_every_block_of_thousands_takes_a_mapping),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
