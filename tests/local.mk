@@ -200,6 +200,7 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_drain_test \
 	tests/migrate_guard_test \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
@@ -210,6 +211,7 @@ unit_tests += \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_drain_test_LDADD = $(shim_ldadd)
 tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
