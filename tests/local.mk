@@ -223,7 +223,7 @@ tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
 slow_tests += tests/migrate_live_test.sh
-check_PROGRAMS += tests/migrate_owner
+check_PROGRAMS += tests/migrate_load tests/migrate_owner
 endif
 
 # The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
