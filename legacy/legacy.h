@@ -99,6 +99,7 @@ struct legacy_counters {
 	uint64_t uncached_mallocs;	    /* made without a legacy_thread */
 	uint64_t remote_frees;		    /* pushed onto the owner's stack */
 	uint64_t purged_bytes;		    /* given back to the kernel */
+	uint64_t class_mallocs[LEGACY_CLASSES];
 	/* Now. Exact while no other thread allocates, else a moment's estimate. */
 	size_t class_live_blocks[LEGACY_CLASSES];
 	size_t class_live_bytes[LEGACY_CLASSES]; /* by payload */

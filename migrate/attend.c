@@ -233,6 +233,7 @@ static void fill_pools(void)
 	page_status.next_heaps = next->heaps;
 	page_status.next_huge_blocks = next->huge_blocks;
 	page_status.next_huge_bytes = next->huge_bytes;
+	page_status.next_remote_frees = next->remote_frees;
 	page_status.next_quarantined_pages = next->quarantined_pages;
 	for (unsigned i = 0; i < LEGACY_CLASSES; i++) {
 		page_status.legacy_live_bytes += legacy->class_live_bytes[i];

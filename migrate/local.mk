@@ -79,16 +79,31 @@ hakmem_SOURCES = \
 	migrate/tool/output.c \
 	migrate/tool/output.h \
 	migrate/tool/ps.c \
+	migrate/tool/rollout.c \
+	migrate/tool/rollout_report.c \
+	migrate/tool/rollout_report.h \
 	migrate/tool/run.c \
 	migrate/tool/show.c \
 	migrate/tool/show.h \
 	migrate/tool/show_json.c \
 	migrate/tool/steer.c \
+	migrate/tool/table.c \
+	migrate/tool/table.h \
 	migrate/tool/target.c \
 	migrate/tool/tool.h
 hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"'
-hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS)
-hakmem_LDADD = $(JSON_C_LIBS)
+hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS) $(CURSES_CFLAGS)
+hakmem_LDADD = $(JSON_C_LIBS) $(CURSES_LIBS)
+if CURSES
+hakmem_SOURCES += \
+	migrate/tool/screen.c \
+	migrate/tool/screen.h \
+	migrate/tool/terminal.c \
+	migrate/tool/terminal.h \
+	migrate/tool/top.c
+else
+hakmem_SOURCES += migrate/tool/no_top.c
+endif
 
 dist_man_MANS += migrate/tool/hakmem.1
 

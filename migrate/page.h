@@ -109,6 +109,7 @@ struct page_status {
 	uint64_t legacy_lock_waits, legacy_contended_trylocks, legacy_table_waits;
 	uint64_t legacy_hash_lookups, legacy_remote_frees;
 	uint64_t next_quarantined_pages;
+	uint64_t next_remote_frees;
 	uint64_t guard_trips, guard_misuses, guard_failed_reservations;
 	uint64_t drain_left; /* threads that still have to empty their caches of the old pool */
 	/* Of PAGE_COMPARE: the canaries of threads among the classes that were asked about. Samples since each class's last

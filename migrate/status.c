@@ -158,6 +158,8 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		.old_pinned_pages = HAKMEM_UNKNOWN,
 		.old_pinned_bytes = HAKMEM_UNKNOWN,
 		.next_held_bytes = status->held_bytes[number],
+		.next_mallocs = status->next.class_mallocs[number],
+		.old_mallocs = HAKMEM_UNKNOWN,
 	};
 	if (legacy >= 0) {
 		out->old_class_bytes = (uint32_t)legacy_class_bytes((unsigned)legacy);
@@ -165,6 +167,7 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		out->old_live_bytes = status->legacy.class_live_bytes[legacy];
 		out->old_pinned_pages = status->legacy.class_pages[legacy];
 		out->old_pinned_bytes = out->old_pinned_pages * LEGACY_PAGE_BYTES;
+		out->old_mallocs = status->legacy.class_mallocs[legacy];
 	}
 	if (class->latch_cause)
 		strncpy(out->cause, class->latch_cause, sizeof(out->cause) - 1);

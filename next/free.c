@@ -51,16 +51,17 @@ static void free_remote(struct next_page *page, size_t number, void *block)
 
 void next_free_countdown(struct next_page *page)
 {
-	if (page->in_slot) /* the endless count ended: four thousand million frees without a refill */
-		page->countdown = COUNTDOWN_ENDLESS - 1;
-	else
+	if (page->in_slot) { /* the endless count ended: four thousand million frees without a refill */
+		counter_add(&next_heap_self->mallocs[load_relaxed(&page->bin)], COUNTDOWN_ENDLESS - 1);
+		store_relaxed(&page->countdown, COUNTDOWN_ENDLESS - 1);
+	} else
 		heap_page_quiet(next_heap_self, page);
 }
 
 /* The page's owner word is this thread's heap without a flag. */
 static void free_own(struct next_page *page, size_t number, void *block)
 {
-	if (page_free_block(page, number, block) && --page->countdown == 0)
+	if (page_free_block(page, number, block) && count_down(&page->countdown))
 		next_free_countdown(page);
 }
 
@@ -77,15 +78,15 @@ static void free_mine(struct next_heap *heap, struct next_page *page, size_t num
 		 * this is its one free block. */
 		if (!page_free_block(page, number, block))
 			fatal_internal("a full page has no free block", __FILE__, __LINE__);
-		page->countdown = page->block_count - 1;
-		if (page->countdown == 0)
+		store_relaxed(&page->countdown, page->block_count - 1);
+		if (page->block_count == 1)
 			heap_settle(heap, page);
 		else
 			queue_append(heap, page);
 	} else if (owner == (mine | OWNER_REMOTE)) {
-		uint32_t merged = page_merge(page, heap);
+		uint32_t merged = heap_merge(heap, page);
 		if (!page->in_slot)
-			page->countdown -= merged;
+			store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
 		free_own(page, number, block);
 	} else {
 		free_remote(page, number, block);

@@ -17,6 +17,12 @@
  * A heap that is being made publishes itself (seq_cst) in heaps_made before its first load of a door, and
  * control reads heaps_made after its exchange of the door: the same pair, one level up. Heaps are never
  * unmapped, and a page stays in its heap's queue while it is in the slot, so a swept page is not lost.
+ *
+ * PROPERTY of the flip (tests/verify/flip.c, flip.pml): once next_door_set() returned, and until the next call
+ * begins, no malloc that starts finds a page in its slot unless the door admits its heap.
+ *
+ * PROPERTY of coming and going (tests/verify/heaps.c, ready.pml): a block that is freed while its heap is
+ * left, adopted, shed or stolen from is handed out again, once, and never while it is live.
  */
 #include "next/heap.h"
 

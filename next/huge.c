@@ -38,6 +38,7 @@ struct huge {
 #define LOOK_AT 64 /* kept mappings at most, when one is looked for */
 
 static struct lock huge_lock = LOCK_INIT;
+static _Atomic uint64_t huge_mallocs;	       /* so far */
 static _Atomic size_t huge_blocks, huge_bytes; /* live */
 static size_t high_water;	  /* [huge_lock] the most of huge_bytes since kept memory last went back */
 static _Atomic size_t kept_bytes; /* [huge_lock; statistics read it any time] */
@@ -237,6 +238,8 @@ static void *malloc_fresh(size_t bytes, size_t alignment)
 		give_back(huge);
 	}
 	lock_release(&huge_lock);
+	if (prepared)
+		PROBE2(segment_mapped, block, bytes);
 	return prepared ? block : NULL;
 }
 
@@ -249,7 +252,10 @@ void *huge_malloc(size_t bytes, size_t alignment, bool *zero)
 	bytes = align_up(bytes ? bytes : 1, OS_PAGE_BYTES);
 	void *block = malloc_kept(bytes, alignment);
 	*zero = !block;
-	return block ? block : malloc_fresh(bytes, alignment);
+	if (!block)
+		block = malloc_fresh(bytes, alignment);
+	fetch_add_relaxed(&huge_mallocs, block != NULL);
+	return block;
 }
 
 /* [lock: huge_lock] The block that covers the address; NULL for a stranger. */
@@ -430,9 +436,15 @@ void huge_purge_old(void)
 	lock_release(&huge_lock);
 }
 
+void huge_count_span(void)
+{
+	fetch_add_relaxed(&huge_mallocs, 1);
+}
+
 void huge_read_counts(struct huge_counts *counts)
 {
 	counts->blocks = load_relaxed(&huge_blocks);
 	counts->bytes = load_relaxed(&huge_bytes);
 	counts->kept_bytes = load_relaxed(&kept_bytes);
+	counts->mallocs = load_relaxed(&huge_mallocs);
 }

@@ -11,6 +11,7 @@
 #include "next/bin.h"
 #include "shim/base/atomic.h"
 #include "shim/base/compiler.h"
+#include "shim/base/map.h"
 
 #define NEXT_ALIGNMENT 16 /* of every block */
 
@@ -33,6 +34,10 @@ void next_door_set(unsigned class, uint32_t value);
 /* Set before the first block is handed out: no class ever gets a page into a slot, so that every malloc
  * comes to the slow path, where its call site is known. */
 extern HIDDEN bool next_slots_stay_empty;
+
+/* The kind of next's segments in the address map: MAP_NEXT, or MAP_NEXT_CHECKED for those that are made from
+ * then on, and no free takes the fast path with their blocks. Set while there is one thread. */
+extern HIDDEN enum map_kind next_segment_kind;
 
 /* --- misuse ----------------------------------------------------------------------------------------
  *
@@ -107,7 +112,7 @@ MUST_USE void *next_malloc_site(size_t bytes, uint32_t site);
 /* alignment: a power of two, any size. */
 MUST_USE void *next_aligned(size_t alignment, size_t bytes);
 
-/* The address lies in a MAP_NEXT or MAP_NEXT_HUGE slot. A stranger's address behind the end of a huge
+/* The address lies in a slot of a segment or a MAP_NEXT_HUGE one. A stranger's address behind the end of a huge
  * block's last slot gives false (and nothing happened); everything else that is no live block does
  * not return. */
 bool next_free(void *block);
@@ -136,6 +141,8 @@ struct next_stats {
 	size_t segments, heaps;
 	size_t quarantined_pages;
 	size_t class_live_blocks[NEXT_CLASSES];
+	uint64_t class_mallocs[NEXT_CLASSES]; /* since the start */
+	uint64_t remote_frees; /* of those, what their pages' owners have seen */
 };
 
 /* Walks everything; exact when no other thread allocates, else a moment's estimate. */

@@ -64,7 +64,7 @@ void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, boo
 	if (page->block_count % 64)
 		store_relaxed(&page->bits[words - 1],
 			      ((uint64_t)1 << (page->block_count % 64)) - 1);
-	page->countdown = COUNTDOWN_ENDLESS;
+	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
 	page->idle = 0;
 	store_relaxed(&page->owner, (uintptr_t)heap);
 }

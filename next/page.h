@@ -24,6 +24,10 @@
  * descriptors are never unmapped, the REMOTE it sets there is a false alarm that the next merge clears,
  * and where it meets FULL it pushes the page like any other, to be found without news and marked FULL
  * again. So the owner word is only ever read with its flags masked off.
+ *
+ * PROPERTY (tests/verify/remote.c, ready.pml): every block that another thread frees is handed out again,
+ * once, never while it is live, and with its contents handed over. A page with a free block is in exactly one
+ * place where somebody finds it: its heap's queue, an open ready stack, a shared list, or back with its segment.
  */
 #ifndef NEXT_PAGE_H
 #define NEXT_PAGE_H

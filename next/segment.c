@@ -4,6 +4,7 @@
 
 #include "next/huge.h"
 #include "next/misuse.h"
+#include "next/next.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
 #include "shim/base/probes.h"
@@ -21,6 +22,8 @@ struct group {
 	_Atomic uint32_t touched[GROUP_SEGMENTS];   /* [any thread] os_ticks() of the last release */
 	_Atomic(struct next_segment *) base[GROUP_SEGMENTS]; /* [const once free was not 0] */
 };
+
+enum map_kind next_segment_kind = MAP_NEXT;
 
 static _Atomic(struct group *) groups[GROUPS];
 static _Atomic uint32_t segment_count; /* ids given out; those being set up have free == 0 */
@@ -216,7 +219,7 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	struct next_segment *segment = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
 	if (!segment)
 		return NULL;
-	bool claimed = map_claim(segment, SEGMENT_BYTES, MAP_NEXT);
+	bool claimed = map_claim(segment, SEGMENT_BYTES, next_segment_kind);
 	if (!claimed || !id_make(&id)) {
 		/* A slot that was never claimed may have no memory in the map to write to. */
 		if (claimed)

@@ -11,6 +11,7 @@
 #include "shim/aligned.h"
 
 #include "next/next.h"
+#include "shim/checked.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
@@ -46,6 +47,10 @@ static void *aligned_by_route(size_t alignment, size_t bytes)
 	unsigned class = next_class_of(bytes);
 	if (unlikely(shim_route_of(class) == SHIM_UNSET))
 		shim_init();
+	if (unlikely(checked_on()) && shim_next_available()) {
+		void *block = checked_malloc(bytes, alignment, false, false);
+		return block ? block : aligned_from_system(alignment, bytes);
+	}
 	enum shim_backend route = shim_route_of(class);
 	if (route == SHIM_SYSTEM || (route == SHIM_LEGACY && shim_system_available()))
 		return aligned_from_system(alignment, bytes);

@@ -252,6 +252,9 @@ struct hakmem_class {
 	 * HAKMEM_UNKNOWN: nothing bounds it yet). */
 	uint64_t canary_samples, old_samples, canary_p99_ns, old_p99_ns;
 	uint64_t ratio_low, ratio_high;
+	/* Served since the process began; old_mallocs are those of legacy's class, as old_live_* are. HAKMEM_UNKNOWN: not
+	 * counted. */
+	uint64_t next_mallocs, old_mallocs;
 };
 
 /* Fills at most `count` classes of class_bytes each (pass sizeof(struct hakmem_class): later versions append

@@ -19,7 +19,11 @@ libhakmem_la_SOURCES += \
 libhakmem_la_SOURCES += \
 	shim/aligned.c \
 	shim/aligned.h \
+	shim/checked.c \
+	shim/checked.h \
 	shim/export.h \
+	shim/guarded.c \
+	shim/guarded.h \
 	shim/hakmem.h \
 	shim/hooks.h \
 	shim/info.c \
@@ -30,6 +34,8 @@ libhakmem_la_SOURCES += \
 	shim/malloc.c \
 	shim/malloc.h \
 	shim/operators.c \
+	shim/quarantine.c \
+	shim/quarantine.h \
 	shim/route.c \
 	shim/route.h \
 	shim/system.c \

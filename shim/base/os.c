@@ -125,6 +125,11 @@ int os_make_writable(void *start, size_t bytes)
 	return os->protect(start, bytes, PROT_READ | PROT_WRITE);
 }
 
+int os_make_untouchable(void *start, size_t bytes)
+{
+	return os->protect(start, bytes, PROT_NONE);
+}
+
 int os_purge(void *start, size_t bytes)
 {
 	return os->advise(start, bytes, MADV_DONTNEED);

@@ -33,6 +33,7 @@ MUST_USE void *os_reserve(size_t bytes);
 MUST_USE void *os_map_aligned(size_t bytes, size_t alignment, size_t offset_bytes);
 int os_unmap(void *start, size_t bytes);
 MUST_USE int os_make_writable(void *start, size_t bytes);
+MUST_USE int os_make_untouchable(void *start, size_t bytes); /* every access faults */
 /* Gives the pages back to the kernel at once; they read as zero afterwards. */
 MUST_USE int os_purge(void *start, size_t bytes);
 MUST_USE int os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
