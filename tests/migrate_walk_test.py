@@ -146,7 +146,10 @@ def the_report_for_people():
         assert "promoted" in done.stdout and "\033" not in done.stdout
         assert "at 50% after" in done.stderr and "\033" not in done.stderr
         assert target.live_plan() == "2k-8k=next,16k=next"
-        assert run("unlatch", target.pid, "--all").returncode == 0
+        again = run("rollout", target.pid, "--classes", "mid", *QUICK)
+        assert again.returncode == 4 and "next's already" in again.stderr, again
+        assert target.live_plan() == "2k-8k=next,16k=next"
+        assert run("route", target.pid, "--clear").returncode == 0
         quiet = run("rollout", target.pid, "--classes", "mid", "--quiet", *QUICK)
         assert quiet.returncode == 0 and not quiet.stderr, quiet
 
@@ -204,7 +207,10 @@ def interrupted():
             assert not target.live_plan()
             assert run("unlatch", target.pid, "--all").returncode == 0
         walk = Walk(target, *QUICK, "--hold", "1h", "--on-interrupt", "leave")
-        walk.says("at 50%")
+        walk.says("at 50%.*go")
+        # What it goes by is seen from outside as well.
+        shown = run("status", target.pid, "-i", "0").stdout
+        assert re.search(r"(?m)^latency +[0-9]+ class(es)? timed; .* does worst: p99 .* times$", shown), shown
         walk.process.send_signal(signal.SIGINT)
         code, report = walk.end()
         assert (code, report["verdict"], report["rolled_back"]) == (12, "interrupted", False), report

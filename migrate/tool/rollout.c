@@ -183,9 +183,13 @@ static const char *obstacle(const struct arguments *arguments)
 {
 	if (status.kill_switch)
 		return "its kill switch is on";
-	for (unsigned i = 0; i < NEXT_CLASSES; i++)
+	for (unsigned i = 0; i < NEXT_CLASSES; i++) {
 		if (arguments->named[i] && status.class[i].latched)
 			return "some of these classes are latched: `hakmem unlatch' first";
+		/* A small share would send most threads back. */
+		if (arguments->named[i] && status.class[i].state == HAKMEM_STATE_NEXT)
+			return "some of these classes are next's already";
+	}
 	return NULL;
 }
 

@@ -109,6 +109,34 @@ static void show_guards(const struct page_status *status)
 	putchar('\n');
 }
 
+/* How canaries of threads do: the one that does worst stands for all. */
+static void show_canaries(const struct page_status *status)
+{
+	const struct hakmem_class *worst = NULL;
+	char sizes[2 * OUTPUT_BYTES], high[OUTPUT_BYTES] = "?";
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < NEXT_CLASSES; i++) {
+		const struct hakmem_class *class = &status->class[i];
+		if (class->canary_samples == 0 || class->old_samples == 0 ||
+		    class->ratio_low == HAKMEM_UNKNOWN)
+			continue;
+		count++;
+		if (!worst || class->ratio_low > worst->ratio_low)
+			worst = class;
+	}
+	if (!worst)
+		return;
+	if (worst->ratio_high != HAKMEM_UNKNOWN)
+		(void)snprintf(high, sizeof(high), "%.2f", (double)worst->ratio_high / 1000);
+	printf("%-12s %u class%s timed; %s does worst: p99 %" PRIu64 " ns of %" PRIu64
+	       " against %" PRIu64 " ns of %" PRIu64 ", %.2f to %s times\n",
+	       "latency", count, count == 1 ? "" : "es",
+	       table_sizes(status, worst->number, worst->number, sizes), worst->canary_p99_ns,
+	       worst->canary_samples, worst->old_p99_ns, worst->old_samples,
+	       (double)worst->ratio_low / 1000, high);
+}
+
 void show_stranded(const struct page_status *status, struct show_stranded *out)
 {
 	*out = (struct show_stranded){ .youngest_ns = HAKMEM_UNKNOWN };
@@ -242,6 +270,7 @@ void show_status(const struct client *client, const struct page_status *now,
 	printf("%s%s%s\n", output_colour(OUTPUT_BOLD), title, output_colour(OUTPUT_PLAIN));
 	show_plans(now);
 	show_guards(now);
+	show_canaries(now);
 	print_stranded_now(now);
 	show_pools(now);
 	show_classes(now, before, each);
