@@ -24,6 +24,10 @@ static const struct tool_command commands[] = {
 	{ .name = "watch",
 	  .summary = "print a process's status again and again",
 	  .main = tool_watch },
+	{ .name = "trace", .summary = "import, inspect and export traces", .main = tool_trace },
+	{ .name = "replay",
+	  .summary = "replay a trace on a plan or another library",
+	  .main = tool_replay },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -11,6 +11,8 @@
  * steer.c     hakmem status, route, rollback, unlatch, kill-switch, watch: one of them
  * client.c    its control page
  * show.c, show_json.c, output.c   how all that is shown
+ * trace/      hakmem trace: traces of all formats, read, shown, converted
+ * replay/     hakmem replay: traces compiled and run again in a child process
  */
 #ifndef TOOL_TOOL_H
 #define TOOL_TOOL_H
@@ -47,6 +49,8 @@ int tool_rollback(int argc, char **argv);
 int tool_unlatch(int argc, char **argv);
 int tool_kill_switch(int argc, char **argv);
 int tool_watch(int argc, char **argv);
+int tool_trace(int argc, char **argv);
+int tool_replay(int argc, char **argv);
 
 /* --- common.c --------------------------------------------------------------------------------- */
 
