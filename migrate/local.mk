@@ -60,8 +60,17 @@ hakmem_SOURCES = \
 	migrate/tool/output.c \
 	migrate/tool/output.h \
 	migrate/tool/ps.c \
+	migrate/tool/replay/advise.c \
+	migrate/tool/replay/compare.c \
+	migrate/tool/replay/compare.h \
+	migrate/tool/replay/compare_html.c \
+	migrate/tool/replay/compare_plot.c \
+	migrate/tool/replay/compare_show.c \
 	migrate/tool/replay/engine.c \
 	migrate/tool/replay/engine.h \
+	migrate/tool/replay/estimate.c \
+	migrate/tool/replay/estimate.h \
+	migrate/tool/replay/guard.c \
 	migrate/tool/replay/prepare.c \
 	migrate/tool/replay/prepare.h \
 	migrate/tool/replay/replay.c \

@@ -28,6 +28,8 @@ enum tool_exit {
 	EXIT_NO_PROCESS = 3,	/* no such process, or it has no control page */
 	EXIT_REFUSED = 4,	/* the process refuses what is asked */
 	EXIT_NO_ANSWER = 5,	/* the process does not answer */
+	EXIT_HOLD = 6,		/* compare: not enough is known to promote */
+	EXIT_ROLL_BACK = 7,	/* compare: new is surely worse than the guardrails allow */
 	EXIT_NO_LIBRARY = 125,	/* run: no library to preload */
 	EXIT_NOT_STARTED = 126, /* run: the command exists and cannot be executed */
 	EXIT_NOT_FOUND = 127,	/* run: there is no such command */
@@ -51,6 +53,8 @@ int tool_kill_switch(int argc, char **argv);
 int tool_watch(int argc, char **argv);
 int tool_trace(int argc, char **argv);
 int tool_replay(int argc, char **argv);
+int tool_compare(int argc, char **argv);
+int tool_advise(int argc, char **argv);
 
 /* --- common.c --------------------------------------------------------------------------------- */
 

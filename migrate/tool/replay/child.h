@@ -29,6 +29,7 @@ struct worker {
 	const struct program_step *at;
 	uint32_t thread; /* of the program */
 	uint32_t countdown;
+	uint64_t until_sample; /* operations */
 	uint64_t random;
 	uint64_t operations, failed, waits, waited_ns, own_switches;
 	uint64_t faults, major_faults, switches, cpu_ns;
@@ -54,6 +55,7 @@ struct run {
 	uint64_t begin_ns;
 	uint64_t ns_per_tick_32; /* fixed point, 32 bits behind the point */
 	bool has_flips;
+	uint64_t sample_every; /* operations of a thread */
 	_Atomic uint32_t near_flip;   /* 1: around a flip, every call is timed */
 	_Atomic uint32_t asked_flips; /* how many were asked for, in their order */
 	_Atomic uint32_t stop;
@@ -108,6 +110,8 @@ void *worker_main(void *argument);
 
 /* Takes the base of private memory, and starts the sampler and, with flips, the thread that does them. */
 void watch_begin(void);
+/* A sample of memory that counts for the mean; any thread, every run->sample_every operations of its own. */
+void watch_sample(void);
 /* A sample for the peak of the trace; any thread. */
 void watch_peak(void);
 /* Ends both threads and fills in what they know. */

@@ -159,7 +159,8 @@ struct replay_shared {
 	uint64_t switches; /* voluntary, those of our own waits left out */
 	uint64_t lock_waits, contended_trylocks; /* of legacy; 0 without it */
 	uint64_t base_bytes; /* of the child itself, before its first operation: taken off all figures of rss */
-	uint64_t peak_rss_bytes, mean_rss_bytes, end_rss_bytes;
+	uint64_t peak_rss_bytes, end_rss_bytes;
+	uint64_t mean_rss_bytes; /* over the operations, not over time: every side has the same moments */
 	uint64_t rss_at_peak_bytes, live_at_peak_bytes, blocks_at_peak; /* at PROGRAM_PEAK */
 	uint64_t mean_live_bytes; /* over the same moments as mean_rss_bytes */
 	uint64_t live_bytes, live_blocks; /* at the end */

@@ -13,7 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIRST_PERIOD_NS 1000000
+/* Threads take samples by the operation; the sampler is for when they wait. */
+#define FIRST_PERIOD_NS 5000000
+#define SAMPLES_WANTED	300
 #define NEAR_FLIP_NS	10000000
 /* In run->asked_flips: no more will come. */
 #define ASKED_TO_STOP 0x80000000u
@@ -25,8 +27,8 @@ static struct watch {
 	pthread_t sampler, flipper;
 	bool has_flipper;
 	_Atomic uint32_t lock; /* 1: somebody takes a sample */
-	uint64_t period_ns, last_ns;
-	double rss_by_ns, live_by_ns, ns; /* sums, for the means */
+	uint64_t period_ns;
+	double rss_sum, live_sum, count; /* of the samples that threads took, for the means */
 	/* The pool that each class is sent to, after the last flip; 3: more than one. */
 	_Atomic uint32_t route[NEXT_CLASSES];
 	struct hakmem_class classes[NEXT_CLASSES];
@@ -181,7 +183,9 @@ static void thin_out(struct replay_shared *shared)
 	watch->period_ns *= 2;
 }
 
-static void take_sample(bool at_peak)
+enum moment { MOMENT_TIME, MOMENT_OPERATION, MOMENT_PEAK };
+
+static void take_sample(enum moment moment)
 {
 	struct replay_shared *shared = run->shared;
 	uint32_t unlocked = 0;
@@ -197,27 +201,32 @@ static void take_sample(bool at_peak)
 	sample->time_ns = child_now_ns() - run->begin_ns;
 	sample->rss_bytes = watch_rss_bytes();
 	read_live(sample);
-	double passed = (double)(sample->time_ns - watch->last_ns);
-	watch->rss_by_ns += (double)sample->rss_bytes * passed;
-	watch->live_by_ns += (double)sample->live_bytes * passed;
-	watch->ns += passed;
-	watch->last_ns = sample->time_ns;
+	if (moment == MOMENT_OPERATION) {
+		watch->rss_sum += (double)sample->rss_bytes;
+		watch->live_sum += (double)sample->live_bytes;
+		watch->count++;
+	}
 	if (sample->rss_bytes > shared->peak_rss_bytes)
 		shared->peak_rss_bytes = sample->rss_bytes;
 	if (run->has_flips && overlap(sample) > shared->peak_overlap_bytes)
 		shared->peak_overlap_bytes = overlap(sample);
-	if (at_peak) {
+	if (moment == MOMENT_PEAK) {
 		shared->rss_at_peak_bytes = sample->rss_bytes;
 		shared->live_at_peak_bytes = sample->live_bytes;
 	}
 	store_release(&watch->lock, 0);
 }
 
+void watch_sample(void)
+{
+	take_sample(MOMENT_OPERATION);
+}
+
 void watch_peak(void)
 {
 	struct replay_shared *shared = run->shared;
 
-	take_sample(true);
+	take_sample(MOMENT_PEAK);
 	for (struct worker *worker = load_acquire(&run->workers); worker;
 	     worker = worker->next_of_all) {
 		shared->blocks_at_peak += (uint64_t)load_relaxed(&worker->live_blocks);
@@ -240,7 +249,7 @@ static void *sample_main(void *argument)
 			.tv_nsec = (long)(watch->period_ns % 1000000000),
 		};
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, NULL);
-		take_sample(false);
+		take_sample(MOMENT_TIME);
 	}
 	return NULL;
 }
@@ -267,7 +276,7 @@ static void do_flip(struct replay_flip *flip)
 	if (run->plan_set(flip->plan, flip->error, sizeof(flip->error)) == 0)
 		flip->done_ns = child_now_ns() - run->begin_ns;
 	read_routes();
-	take_sample(false);
+	take_sample(MOMENT_TIME);
 }
 
 /* Does what is asked for, and keeps the time around it open for NEAR_FLIP_NS. */
@@ -323,9 +332,10 @@ void watch_begin(void)
 		store_relaxed(&watch->route[class], 3);
 	if (run->has_flips)
 		read_routes();
+	run->sample_every = run->header->operations / SAMPLES_WANTED + 1;
 	take_base();
 	run->begin_ns = child_now_ns();
-	take_sample(false);
+	take_sample(MOMENT_TIME);
 	watch->sampler = start(sample_main);
 	if (run->has_flips) {
 		watch->flipper = start(flip_main);
@@ -337,7 +347,7 @@ void watch_end(void)
 {
 	struct replay_shared *shared = run->shared;
 
-	take_sample(false);
+	take_sample(MOMENT_TIME);
 	shared->end_rss_bytes = shared->sample[shared->samples - 1].rss_bytes;
 	/* Pairs with the loads in both threads. */
 	store_release(&run->stop, 1);
@@ -348,8 +358,8 @@ void watch_end(void)
 		child_futex_wake(&run->asked_flips);
 		(void)pthread_join(watch->flipper, NULL);
 	}
-	if (watch->ns > 0) {
-		shared->mean_rss_bytes = (uint64_t)(watch->rss_by_ns / watch->ns);
-		shared->mean_live_bytes = (uint64_t)(watch->live_by_ns / watch->ns);
+	if (watch->count > 0) {
+		shared->mean_rss_bytes = (uint64_t)(watch->rss_sum / watch->count);
+		shared->mean_live_bytes = (uint64_t)(watch->live_sum / watch->count);
 	}
 }

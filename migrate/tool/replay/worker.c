@@ -288,25 +288,34 @@ static void ask_flip(uint64_t number)
 	child_futex_wake(&run->asked_flips);
 }
 
+INLINE void count_operation(struct worker *worker)
+{
+	worker->operations++;
+	if (unlikely(--worker->until_sample == 0)) {
+		worker->until_sample = run->sample_every;
+		watch_sample();
+	}
+}
+
 static void do_steps(struct worker *worker)
 {
 	for (;;) {
 		const struct program_step *step = worker->at++;
 		switch ((enum program_kind)(step->word & PROGRAM_KIND_MASK)) {
 		case PROGRAM_ALLOCATE:
-			worker->operations++;
+			count_operation(worker);
 			do_allocate(worker, step);
 			break;
 		case PROGRAM_FREE:
-			worker->operations++;
+			count_operation(worker);
 			do_free(worker, step);
 			break;
 		case PROGRAM_REALLOCATE:
-			worker->operations++;
+			count_operation(worker);
 			do_reallocate(worker, step, worker->at++);
 			break;
 		case PROGRAM_FREE_NULL:
-			worker->operations++;
+			count_operation(worker);
 			free(NULL);
 			break;
 		case PROGRAM_JUMP:
@@ -344,6 +353,7 @@ void *worker_main(void *argument)
 
 	(void)getrusage(RUSAGE_THREAD, &before);
 	worker->random = worker->thread;
+	worker->until_sample = run->sample_every;
 	worker->countdown =
 		1 + (uint32_t)(random_number(&worker->random) % run->shared->time_every);
 	load_chunk(worker, run->threads[worker->thread].first);

@@ -213,6 +213,35 @@ double info_lifetime(const struct info_class *class, double percent)
 	return NAN;
 }
 
+struct info *info_read(const char *name, const struct prepare_source *source)
+{
+	struct trace_reader *reader = prepare_open(name, source);
+	struct info *info = reader ? calloc(1, sizeof(*info)) : NULL;
+	struct trace_error error;
+
+	if (!info) {
+		trace_close(reader);
+		return NULL;
+	}
+	info->path = source->path;
+	enum trace_status status = read_all(info, reader, &error);
+	trace_close(reader);
+	if (status == TRACE_END && strcmp(source->path, "-") != 0)
+		status = count_peak(info, source, &error);
+	if (status == TRACE_END)
+		return info;
+	tool_error(name, "%s: %s", source->path, error.text);
+	info_free(info);
+	return NULL;
+}
+
+void info_free(struct info *info)
+{
+	if (info)
+		free(info->each);
+	free(info);
+}
+
 static int show(const char *name, const struct arguments *arguments, struct info *info)
 {
 	if (arguments->json)
@@ -250,24 +279,10 @@ int trace_info(int argc, char **argv)
 		       "when, and what was lost.",
 	};
 	struct arguments arguments = { .json = false };
-	struct trace_error error;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-	struct trace_reader *reader = prepare_open(argv[0], &arguments.source);
-	struct info *info = reader ? calloc(1, sizeof(*info)) : NULL;
-	if (!info)
-		return EXIT_FAILED;
-	info->path = arguments.source.path;
-	enum trace_status status = read_all(info, reader, &error);
-	trace_close(reader);
-	if (status == TRACE_END && strcmp(arguments.source.path, "-") != 0)
-		status = count_peak(info, &arguments.source, &error);
-	int code = EXIT_FAILED;
-	if (status == TRACE_END)
-		code = show(argv[0], &arguments, info);
-	else
-		tool_error(argv[0], "%s: %s", arguments.source.path, error.text);
-	free(info->each);
-	free(info);
+	struct info *info = info_read(argv[0], &arguments.source);
+	int code = info ? show(argv[0], &arguments, info) : EXIT_FAILED;
+	info_free(info);
 	return code;
 }

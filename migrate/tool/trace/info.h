@@ -62,6 +62,19 @@ struct info {
  * times. NAN: none was freed. */
 double info_lifetime(const struct info_class *class, double percent);
 
+struct prepare_source;
+
+/* Reads the trace, twice; what lives at the peak is not told of standard input, which is read once. NULL, and the error
+ * told. */
+MUST_USE struct info *info_read(const char *name, const struct prepare_source *source);
+void info_free(struct info *info);
+
+struct plot;
+
+/* Begins a plot with the picture's script, for whoever draws it. False without memory, or if there is nothing to
+ * draw. */
+MUST_USE bool info_begin_picture(const struct info *info, struct plot *plot);
+
 /* Draws the picture with gnuplot. False, and the error told. */
 MUST_USE bool info_picture(const char *name, const struct info *info, const char *path);
 

@@ -91,20 +91,25 @@ static void put_pictures(const struct info *info, struct plot *plot)
 			"set format x '%g'\n");
 }
 
+bool info_begin_picture(const struct info *info, struct plot *plot)
+{
+	if (info->class[INFO_ALL].allocations == 0 || !plot_begin(plot, WIDTH, HEIGHT))
+		return false;
+	put_data(info, plot->script);
+	put_pictures(info, plot);
+	fputs("unset multiplot\n", plot->script);
+	return true;
+}
+
 bool info_picture(const char *name, const struct info *info, const char *path)
 {
 	struct plot plot;
 	char words[256];
 
-	if (info->class[INFO_ALL].allocations == 0) {
+	if (!info_begin_picture(info, &plot)) {
 		tool_error(name, "nothing is allocated in %s: there is nothing to draw", info->path);
 		return false;
 	}
-	if (!plot_begin(&plot, WIDTH, HEIGHT))
-		return false;
-	put_data(info, plot.script);
-	put_pictures(info, &plot);
-	fputs("unset multiplot\n", plot.script);
 	if (plot_draw(&plot, path, words))
 		return true;
 	tool_error(name, "%s", words);
