@@ -155,8 +155,10 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 		page = from_queue(heap, bin);
 	if (!page)
 		page = from_shared(heap, bin);
-	if (!page)
-		page = from_slices(heap, bin, false);
+	if (page)
+		return page;
+	heap_tidy_large(heap);
+	page = from_slices(heap, bin, false);
 	if (page)
 		return page;
 	heap_reap(heap, false);
