@@ -241,6 +241,38 @@ void next_door_set(unsigned class, uint32_t value)
 	lock_release(&flip_lock);
 }
 
+/* --- sampling ----------------------------------------------------------------------------------- */
+
+void next_ask_for_sample(uint32_t number, const bool classes[NEXT_CLASSES])
+{
+	struct next_heap *heap = heap_numbered(number);
+	/* relaxed: a malloc that comes between the two sweeps is sampled a little early */
+	store_relaxed(&heap->sample, true);
+	/* An empty page too many costs one refill, see the flip. */
+	for (unsigned class = 0; class < NEXT_BINS; class ++)
+		if (classes[class])
+			sweep(heap, class);
+}
+
+uint32_t next_heaps(void)
+{
+	return heap_count();
+}
+
+bool next_take_sample(void)
+{
+	struct next_heap *heap = next_heap_self;
+	if (!load_relaxed(&heap->sample))
+		return false;
+	store_relaxed(&heap->sample, false);
+	return true;
+}
+
+uint32_t next_cohort(void)
+{
+	return next_heap_self->number != 0 ? next_heap_self->cohort : NEXT_COHORT_MAX;
+}
+
 /* --- ready stacks ------------------------------------------------------------------------------ */
 
 void heap_share(struct next_page *page, uint32_t shard)
