@@ -155,6 +155,8 @@ void workload_every_function(char mark)
 		workload_flip();
 		workload_free(&blocks[i]);
 	}
+	hakmem_malloc_trim(0);
+	errno = 4711; /* it may have changed */
 }
 
 void workload_migrate(void)
