@@ -391,7 +391,7 @@ static void do_else(unsigned what, unsigned code)
 
 static void call(struct thread *t, const uint8_t *bytes)
 {
-	unsigned what = bytes[0] >> 4, how = bytes[0] << 4 | (bytes[1] >> 4),
+	unsigned what = bytes[0] >> 4, how = ((unsigned)bytes[0] << 4 | bytes[1] >> 4) & 0xff,
 		 code = bytes[2] | (unsigned)bytes[3] << 8;
 	struct block **place = &t->own[bytes[1] % BLOCKS];
 	errno = 4711;
