@@ -152,68 +152,7 @@ static void check_claim(const void *block, size_t bytes, size_t alignment, bool 
 			     "the free or delete says another one than the malloc or new");
 }
 
-/* --- malloc --------------------------------------------------------------------------------------- */
-
-/* A block of a pool with `room` bytes and the kind of its slot. */
-static void *pool_malloc(size_t room, size_t alignment, bool zero, bool legacy, enum map_kind *kind)
-{
-	void *block = NULL;
-	if (HAKMEM_MIGRATION && legacy && !alignment) {
-		block = legacy_malloc(shim_legacy_thread(), room, 0);
-		*kind = MAP_LEGACY;
-		if (block && zero)
-			memset(block, 0, room);
-	}
-	if (!block) {
-		block = alignment ? next_aligned(alignment, room) :
-			zero	  ? next_calloc(room) :
-				    next_malloc(room);
-		*kind = MAP_NEXT_CHECKED;
-	}
-	return block;
-}
-
-static bool is_sampled(size_t bytes, size_t alignment)
-{
-	uint32_t every = shim_checked == CHECKED_FULL ? GUARDED_EVERY_FULL : GUARDED_EVERY_CHEAP;
-	return bytes <= GUARDED_MAX_BYTES && alignment <= OS_PAGE_BYTES &&
-	       fetch_add_relaxed(&mallocs, 1) % every == every - 1;
-}
-
-void *checked_malloc(size_t bytes, size_t alignment, bool zero, bool legacy)
-{
-	enum map_kind kind;
-	void *block = is_sampled(bytes, alignment) ? guarded_malloc(bytes, alignment) : NULL;
-	if (block) {
-		if (!zero && shim_checked == CHECKED_FULL)
-			memset(block, FRESH_JUNK, bytes);
-		return block;
-	}
-	if (unlikely(bytes > PTRDIFF_MAX - SEAL_BYTES))
-		return NULL;
-	block = pool_malloc(bytes + SEAL_BYTES, alignment, zero, legacy, &kind);
-	if (unlikely(!block))
-		return NULL;
-	if (!zero && shim_checked == CHECKED_FULL)
-		memset(block, FRESH_JUNK, bytes < FRESH_JUNK_MAX ? bytes : FRESH_JUNK_MAX);
-	seal(block, pool_bytes(block, kind), bytes,
-	     alignment ? lowest_bit(alignment) << WORD_ALIGN_SHIFT : 0);
-	return block;
-}
-
-void checked_mark_aligned_new(void *block, size_t alignment)
-{
-	enum map_kind kind = map_kind_of(block);
-	if (kind == MAP_NEXT_GUARDED) {
-		guarded_mark_aligned_new(block, alignment);
-	} else if (kind == MAP_NEXT_CHECKED || kind == MAP_LEGACY || kind == MAP_NEXT_HUGE) {
-		size_t room = pool_bytes(block, kind);
-		size_t bytes = load_relaxed(&seal_of(block, room)->word) & WORD_BYTES_MASK;
-		seal(block, room, bytes, WORD_NEW | lowest_bit(alignment) << WORD_ALIGN_SHIFT);
-	}
-}
-
-/* --- free ----------------------------------------------------------------------------------------- */
+/* --- the quarantine ------------------------------------------------------------------------------- */
 
 static void give_to_pool(void *block, enum map_kind kind)
 {
@@ -260,6 +199,24 @@ static void check_junk(void *block, size_t room)
 		fatal_misuse("write to a block that is free", block, "found by the junk in it");
 }
 
+static void let_go(const struct quarantined *oldest)
+{
+	check_junk(oldest->block, oldest->bytes);
+	/* A kernel that has no room to give the pages back keeps the block. */
+	if (oldest->bytes <= QUARANTINE_BLOCK_MAX || give_pages_back(oldest->block, oldest->bytes))
+		give_to_pool(oldest->block, oldest->kind);
+}
+
+/* Memory has run out. True if that may have helped. */
+static COLD bool let_all_go(void)
+{
+	struct quarantined oldest;
+	bool some = false;
+	for (; quarantine_take_any(&oldest); some = true)
+		let_go(&oldest);
+	return some;
+}
+
 static void put_into_quarantine(void *block, enum map_kind kind, size_t bytes, size_t room)
 {
 	struct quarantined oldest;
@@ -270,13 +227,74 @@ static void put_into_quarantine(void *block, enum map_kind kind, size_t bytes, s
 		return;
 	}
 	quarantine_put((struct quarantined){ .block = block, .bytes = room, .kind = kind });
-	while (quarantine_take(&oldest)) {
-		check_junk(oldest.block, oldest.bytes);
-		/* A kernel that has no room to give the pages back keeps the block. */
-		if (oldest.bytes <= QUARANTINE_BLOCK_MAX || give_pages_back(oldest.block, oldest.bytes))
-			give_to_pool(oldest.block, oldest.kind);
+	while (quarantine_take(&oldest))
+		let_go(&oldest);
+}
+
+/* --- malloc --------------------------------------------------------------------------------------- */
+
+/* A block of a pool with `room` bytes and the kind of its slot. */
+static void *pool_malloc(size_t room, size_t alignment, bool zero, bool legacy, enum map_kind *kind)
+{
+	void *block = NULL;
+	if (HAKMEM_MIGRATION && legacy && !alignment) {
+		block = legacy_malloc(shim_legacy_thread(), room, 0);
+		*kind = MAP_LEGACY;
+		if (block && zero)
+			memset(block, 0, room);
+	}
+	if (!block) {
+		block = alignment ? next_aligned(alignment, room) :
+			zero	  ? next_calloc(room) :
+				    next_malloc(room);
+		*kind = MAP_NEXT_CHECKED;
+	}
+	return block;
+}
+
+static bool is_sampled(size_t bytes, size_t alignment)
+{
+	uint32_t every = shim_checked == CHECKED_FULL ? GUARDED_EVERY_FULL : GUARDED_EVERY_CHEAP;
+	return bytes <= GUARDED_MAX_BYTES && alignment <= OS_PAGE_BYTES &&
+	       fetch_add_relaxed(&mallocs, 1) % every == every - 1;
+}
+
+void *checked_malloc(size_t bytes, size_t alignment, bool zero, bool legacy)
+{
+	enum map_kind kind;
+	void *block = is_sampled(bytes, alignment) ? guarded_malloc(bytes, alignment) : NULL;
+	if (block) {
+		if (!zero && shim_checked == CHECKED_FULL)
+			memset(block, FRESH_JUNK, bytes);
+		return block;
+	}
+	if (unlikely(bytes > PTRDIFF_MAX - SEAL_BYTES))
+		return NULL;
+	do
+		block = pool_malloc(bytes + SEAL_BYTES, alignment, zero, legacy, &kind);
+	while (unlikely(!block) && let_all_go());
+	if (unlikely(!block))
+		return NULL;
+	if (!zero && shim_checked == CHECKED_FULL)
+		memset(block, FRESH_JUNK, bytes < FRESH_JUNK_MAX ? bytes : FRESH_JUNK_MAX);
+	seal(block, pool_bytes(block, kind), bytes,
+	     alignment ? lowest_bit(alignment) << WORD_ALIGN_SHIFT : 0);
+	return block;
+}
+
+void checked_mark_aligned_new(void *block, size_t alignment)
+{
+	enum map_kind kind = map_kind_of(block);
+	if (kind == MAP_NEXT_GUARDED) {
+		guarded_mark_aligned_new(block, alignment);
+	} else if (kind == MAP_NEXT_CHECKED || kind == MAP_LEGACY || kind == MAP_NEXT_HUGE) {
+		size_t room = pool_bytes(block, kind);
+		size_t bytes = load_relaxed(&seal_of(block, room)->word) & WORD_BYTES_MASK;
+		seal(block, room, bytes, WORD_NEW | lowest_bit(alignment) << WORD_ALIGN_SHIFT);
 	}
 }
+
+/* --- free ----------------------------------------------------------------------------------------- */
 
 bool checked_free(void *block, enum map_kind kind, struct checked_claim claim)
 {
