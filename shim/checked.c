@@ -79,10 +79,30 @@ static uint64_t check_of(const void *block, uint64_t word)
 	return unlikely_text(h ^ (h >> 33));
 }
 
-/* Canary number `i`: they differ, so that no one byte written over several of them leaves all as they are. */
-static unsigned char canary(const void *block, size_t i)
+/* Eight canaries, over and over: they differ, so that no one byte written over several leaves all as they are. */
+static uint64_t canaries_of(const void *block)
 {
-	return (unsigned char)unlikely_text((key ^ ((uintptr_t)block >> 4)) >> (i % 8 * 8));
+	uint64_t word = key ^ (((uint64_t)(uintptr_t)block >> 4) * 0x9e3779b97f4a7c15u);
+	return (word & 0xfefefefefefefefeu) | 0x8080808080808080u;
+}
+
+static void write_canaries(const void *block, unsigned char *behind, size_t count)
+{
+	uint64_t canaries = canaries_of(block);
+	for (; count >= sizeof(canaries); count -= sizeof(canaries), behind += sizeof(canaries))
+		memcpy(behind, &canaries, sizeof(canaries));
+	memcpy(behind, &canaries, count);
+}
+
+static bool canaries_intact(const void *block, const unsigned char *behind, size_t count)
+{
+	uint64_t canaries = canaries_of(block), found;
+	for (; count >= sizeof(found); count -= sizeof(found), behind += sizeof(found)) {
+		memcpy(&found, behind, sizeof(found));
+		if (found != canaries)
+			return false;
+	}
+	return memcmp(behind, &canaries, count) == 0;
 }
 
 /* Bytes of the pool's own block. 0 for a stranger; misuse does not return. */
@@ -108,9 +128,7 @@ static void seal(void *block, size_t pool_block_bytes, size_t bytes, uint64_t fl
 {
 	struct seal *end = seal_of(block, pool_block_bytes);
 	uint64_t word = bytes | flags;
-	unsigned char *behind = (unsigned char *)block + bytes;
-	for (size_t i = 0, count = canaries_in(bytes, pool_block_bytes); i < count; i++)
-		behind[i] = canary(block, i);
+	write_canaries(block, (unsigned char *)block + bytes, canaries_in(bytes, pool_block_bytes));
 	end->check = check_of(block, word);
 	store_relaxed(&end->word, word);
 }
@@ -130,10 +148,9 @@ static uint64_t check_seal(const void *block, size_t pool_block_bytes)
 		fatal_overflow(block);
 	if (unlikely(word & WORD_FREED))
 		fatal_misuse("free of a block that is free already", block, "double free");
-	const unsigned char *behind = (const unsigned char *)block + bytes;
-	for (size_t i = 0, count = canaries_in(bytes, pool_block_bytes); i < count; i++)
-		if (unlikely(behind[i] != canary(block, i)))
-			fatal_overflow(block);
+	if (unlikely(!canaries_intact(block, (const unsigned char *)block + bytes,
+				      canaries_in(bytes, pool_block_bytes))))
+		fatal_overflow(block);
 	return word;
 }
 
@@ -192,9 +209,8 @@ static void check_junk(void *block, size_t room)
 	size_t bytes = word & WORD_BYTES_MASK;
 	bool intact = end->check == check_of(block, word) && bytes <= room - SEAL_BYTES;
 	const unsigned char *text = block;
-	size_t junk = room <= QUARANTINE_BLOCK_MAX ? bytes : 0;
-	for (size_t i = 0; intact && i < junk; i++)
-		intact = text[i] == FREED_JUNK;
+	if (intact && room <= QUARANTINE_BLOCK_MAX && bytes > 0)
+		intact = text[0] == FREED_JUNK && memcmp(text, text + 1, bytes - 1) == 0;
 	if (!intact)
 		fatal_misuse("write to a block that is free", block, "found by the junk in it");
 }
