@@ -36,7 +36,10 @@ void huge_purge_old(void);
 struct huge_counts {
 	size_t blocks, bytes; /* live */
 	size_t kept_bytes;    /* of freed blocks */
+	uint64_t mallocs; /* since the start; spans, as huge_count_span() was told, among them */
 };
+/* A span was handed out; they are rare, and counted together with huge blocks. */
+void huge_count_span(void);
 void huge_read_counts(struct huge_counts *counts);
 
 #endif

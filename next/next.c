@@ -46,6 +46,7 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 	if (!page)
 		return NULL;
 	page_make_span(page, next_class_of(bytes));
+	huge_count_span();
 	return page->start;
 }
 
@@ -112,7 +113,7 @@ void *next_calloc(size_t bytes)
 		/* A page that was cut from zeroed slices and got no block back yet gives zeroed blocks. */
 		struct next_page *page = page_of(block);
 		zero = page_owner(page) == (uintptr_t)next_heap_self && page->zero &&
-		       page->countdown == COUNTDOWN_ENDLESS;
+		       load_relaxed(&page->countdown) == COUNTDOWN_ENDLESS;
 	} else {
 		block = large_malloc(bytes, &zero);
 		/* As sparse as the program will use it, as if it were new. */
@@ -156,7 +157,8 @@ size_t next_usable_bytes(const void *block)
 	size_t number;
 	if (!map_is_segment(map_kind_of(block)))
 		return huge_usable_bytes(block);
-	return page_of_live_block(block, &number)->block_bytes;
+	struct next_page *page = page_of_live_block(block, &number);
+	return likely(page != NULL) ? page->block_bytes : NEXT_MISUSED;
 }
 
 /* A span grows into free slices behind it, and gives back those it no longer needs. */
@@ -177,6 +179,8 @@ void *next_resize(void *block, size_t bytes)
 	if (!map_is_segment(map_kind_of(block)))
 		return bytes > NEXT_BIN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
 	struct next_page *page = page_of_live_block(block, &number);
+	if (unlikely(!page))
+		return NULL;
 	if (page_owner(page) == OWNER_SPAN)
 		return span_resize(page, bytes) ? block : NULL;
 	/* A block that shrinks to half or less moves to where it fits; the smallest have nowhere to go. */

@@ -3,9 +3,11 @@
 #include "next/segment.h"
 
 #include "next/huge.h"
+#include "next/misuse.h"
 #include "next/next.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 /* The tables come in groups, mapped as the process grows: 2,048 groups of 512 segments are 4 TiB. */
 #define GROUP_SEGMENTS 512
@@ -226,6 +228,7 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 		return NULL;
 	}
 	struct group *group = group_of(id);
+	PROBE2(segment_mapped, segment, SEGMENT_BYTES);
 	segment->id = id;
 	for (size_t s = 0; s < SEGMENT_SLICES; s++)
 		store_relaxed(&segment->page_at[s], NOBODY);
@@ -268,6 +271,10 @@ static void give_back(struct next_segment *segment, uint32_t first, uint32_t sli
 
 void segment_release(struct next_page *page)
 {
+	if (misuse_suspects(page)) {
+		misuse_quarantine(page);
+		return;
+	}
 	store_relaxed(&page->owner, OWNER_NONE);
 	give_back(segment_of(page), page->first_slice, load_relaxed(&page->slices));
 }
@@ -318,6 +325,8 @@ static size_t purge_segment(struct group *group, size_t i)
 		if (os_purge(base + ((size_t)first << SLICE_SHIFT), (size_t)length << SLICE_SHIFT) == 0) {
 			fetch_and_relaxed(&group->dirty[i], ~run);
 			slices += length;
+			PROBE2(page_purged, base + ((size_t)first << SLICE_SHIFT),
+			       (size_t)length << SLICE_SHIFT);
 		}
 		left &= ~run;
 	}

@@ -14,6 +14,7 @@
 #include "shim/checked.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
+#include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/malloc.h"
 #include "shim/route.h"
@@ -32,7 +33,12 @@ static void *aligned_from_system(size_t alignment, size_t bytes)
 static void *aligned_from_next(size_t alignment, size_t bytes)
 {
 	void *block = shim_next_available() ? next_aligned(alignment, bytes) : NULL;
-	return block ? block : aligned_from_system(alignment, bytes);
+	if (likely(block != NULL))
+		return block;
+	block = aligned_from_system(alignment, bytes);
+	if (HAKMEM_MIGRATION && block)
+		shim_at_next_failure(next_class_of(bytes));
+	return block;
 }
 
 /* legacy knows no alignment above 16, so its classes go to the system; where there is none, to next. */

@@ -105,7 +105,8 @@ static bool canaries_intact(const void *block, const unsigned char *behind, size
 	return memcmp(behind, &canaries, count) == 0;
 }
 
-/* Bytes of the pool's own block. 0 for a stranger; misuse does not return. */
+/* Bytes of the pool's own block. 0 for a stranger; NEXT_MISUSED where next found misuse and an armed guard lets the
+ * process go on (next/next.h). */
 static size_t pool_bytes(const void *block, enum map_kind kind)
 {
 	return HAKMEM_MIGRATION && kind == MAP_LEGACY ? legacy_usable_bytes(block)
@@ -322,8 +323,8 @@ bool checked_free(void *block, enum map_kind kind, struct checked_claim claim)
 		return true;
 	}
 	size_t room = pool_bytes(block, kind);
-	if (!room)
-		return false;
+	if (room == 0 || room == NEXT_MISUSED)
+		return room != 0;
 	uint64_t word = check_seal(block, room);
 	size_t bytes = word & WORD_BYTES_MASK;
 	uint64_t align_log2 = word >> WORD_ALIGN_SHIFT & 63;
@@ -348,7 +349,8 @@ bool checked_bytes(const void *block, enum map_kind kind, size_t *bytes)
 		return true;
 	}
 	size_t room = pool_bytes(block, kind);
-	if (room)
+	*bytes = 0;
+	if (room != 0 && room != NEXT_MISUSED)
 		*bytes = check_seal(block, room) & WORD_BYTES_MASK;
 	return room != 0;
 }
@@ -358,6 +360,8 @@ bool checked_resize(void *block, enum map_kind kind, size_t bytes, bool at_any_p
 	if (kind == MAP_NEXT_GUARDED)
 		return at_any_price && guarded_shrink(block, bytes);
 	size_t room = pool_bytes(block, kind);
+	if (room == NEXT_MISUSED)
+		return false;
 	(void)check_seal(block, room);
 	if (bytes > room - SEAL_BYTES)
 		return false;

@@ -82,6 +82,12 @@ struct legacy_thread *shim_legacy_thread(void)
 	return *slot;
 }
 
+struct legacy_thread *shim_legacy_thread_if_any(void)
+{
+	void **slot = HAKMEM_MIGRATION && next_has_heap() ? next_thread_slot() : NULL;
+	return slot ? *slot : NULL;
+}
+
 /* --- fork ----------------------------------------------------------------------------------------- */
 
 static void child_starts(void)

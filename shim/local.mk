@@ -12,6 +12,7 @@ libhakmem_la_SOURCES += \
 	shim/base/map.h \
 	shim/base/os.c \
 	shim/base/os.h \
+	shim/base/probes.h \
 	shim/base/reserve.c \
 	shim/base/reserve.h
 

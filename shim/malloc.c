@@ -47,6 +47,7 @@
 #include "next/next.h"
 #include "shim/base/check.h"
 #include "shim/base/map.h"
+#include "shim/base/os.h"
 #include "shim/checked.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
@@ -82,9 +83,12 @@ void *shim_out_of_memory(void)
 /* next could not: an address-space limit, or no memory at all. The system may still have some. */
 static COLD void *next_failed(size_t bytes)
 {
-	if (bytes <= PTRDIFF_MAX && shim_system_available())
-		return shim_system.malloc(bytes);
-	return shim_out_of_memory();
+	if (bytes > PTRDIFF_MAX || !shim_system_available())
+		return shim_out_of_memory();
+	void *block = shim_system.malloc(bytes);
+	if (HAKMEM_MIGRATION && block)
+		shim_at_next_failure(next_class_of(bytes));
+	return block;
 }
 
 static NOINLINE void *malloc_from_next(size_t bytes)
@@ -133,16 +137,10 @@ static COLD void *malloc_unset(size_t bytes)
 	return shim_routed() ? shim_malloc_slow(bytes) : malloc_early(bytes);
 }
 
-/* The word is none of the three backends. */
-static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+static NOINLINE void *malloc_from(enum shim_backend side, size_t bytes, uint32_t site,
+				  bool by_site)
 {
-	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
-	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
-		shim_at_attention();
-	if (word & SHIM_CHECKED)
-		return malloc_checked(bytes, 0, false,
-				      shim_route_resolve(class, word) == SHIM_LEGACY);
-	switch (HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET) {
+	switch (side) {
 	case SHIM_SYSTEM:
 		return shim_system.malloc(bytes);
 	case SHIM_LEGACY:
@@ -154,6 +152,32 @@ static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site
 		break;
 	}
 	return malloc_unset(bytes);
+}
+
+/* Somebody wants to know how long a malloc takes, of those that next serves and of the others. */
+static COLD void *malloc_sampled(size_t bytes, uint32_t site, bool by_site)
+{
+	uint64_t start_ns = os_now_ns();
+	unsigned class = next_class_of(bytes);
+	enum shim_backend side = shim_route_of(class);
+	void *block = malloc_from(side, bytes, site, by_site);
+	shim_at_sample(class, side == SHIM_NEXT, os_now_ns() - start_ns);
+	return block;
+}
+
+/* The word is none of the three backends. */
+static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+{
+	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
+		shim_at_attention();
+	if (word & SHIM_CHECKED)
+		return malloc_checked(bytes, 0, false,
+				      shim_route_resolve(class, word) == SHIM_LEGACY);
+	if (HAKMEM_MIGRATION && word == SHIM_SHARE && unlikely(next_take_sample()))
+		return malloc_sampled(bytes, site, by_site);
+	return malloc_from(HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET, bytes,
+			   site, by_site);
 }
 
 INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
@@ -335,8 +359,8 @@ HAKMEM_API size_t hakmem_malloc_usable_size(void *block)
 		return legacy_usable_bytes(block);
 	if (kind != MAP_STRANGER && !is_newcomer(block, kind)) {
 		bytes = next_usable_bytes(block);
-		if (bytes)
-			return bytes;
+		if (likely(bytes != 0))
+			return bytes != NEXT_MISUSED ? bytes : 0;
 		check_neighbour(block);
 	}
 	check_stranger(block);
@@ -420,7 +444,8 @@ static void *realloc_next(void *block, size_t bytes)
 		check_neighbour(block);
 		return realloc_stranger(block, bytes);
 	}
-	if (unlikely(bytes > PTRDIFF_MAX))
+	/* After misuse that is survived there is no block whose contents could be kept. */
+	if (unlikely(bytes > PTRDIFF_MAX || usable_bytes == NEXT_MISUSED))
 		return shim_out_of_memory();
 	if (bytes <= usable_bytes || shim_route_of(next_class_of(bytes)) == SHIM_NEXT) {
 		void *resized = next_resize(block, bytes);

@@ -136,6 +136,20 @@ stress:
 
 .PHONY: stress
 
+# Every call to the kernel refused, one process each: too many for a quick test.
+if MIGRATION
+check_PROGRAMS += tests/shim_fault_test
+slow_tests += tests/shim_fault_test
+tests_shim_fault_test_SOURCES = tests/shim_fault_test.c tests/workload.c tests/workload.h
+tests_shim_fault_test_LDADD = $(unit_ldadd)
+tests_shim_fault_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=openat,--wrap=write,--wrap=pwrite \
+	-Wl,--wrap=ftruncate,--wrap=pthread_create
+check_PROGRAMS += tests/shim_limits_test
+slow_tests += tests/shim_limits_test
+tests_shim_limits_test_SOURCES = tests/shim_limits_test.c tests/workload.c tests/workload.h
+tests_shim_limits_test_LDADD = $(unit_ldadd)
+endif
+
 if MIGRATION
 unit_tests += tests/shim_info_test tests/shim_pools_test
 tests_shim_info_test_LDADD = $(shim_ldadd)
@@ -181,6 +195,53 @@ tests_next_stack_untagged_test_SOURCES = tests/next_stack_test.c
 tests_next_stack_untagged_test_CPPFLAGS = $(AM_CPPFLAGS) -DSTACK_TAG_STEP=0
 tests_next_stack_untagged_test_LDADD = $(unit_ldadd)
 
+# ------------------------------------------------------------------------------------- verification
+#
+# make verify: the concurrent parts of next, searched by an explorer of interleavings over the library's own
+# sources, and their protocols by spin; see docs/VERIFY.md. Some minutes. It fails without spin, unless
+# VERIFY_WITHOUT_SPIN=1 says that half of it is enough. The short forms are tests.
+slow_tests += tests/verify_explorer_test.sh tests/verify_models_test.sh
+
+VERIFY_WITHOUT_SPIN = 0
+verify: config.h
+	$(AM_V_at)CC='$(CC)' WARN_CFLAGS='$(WARN_CFLAGS)' \
+		$(srcdir)/tests/verify/explorer full '$(srcdir)' .
+	$(AM_V_at)CC='$(CC)' $(srcdir)/tests/verify/models full '$(srcdir)' . || \
+		test "$$? $(VERIFY_WITHOUT_SPIN)" = '77 1'
+
+clean-local:
+	rm -rf verify
+
+.PHONY: verify
+
+EXTRA_DIST += \
+	docs/VERIFY.md \
+	tests/verify/explore.c \
+	tests/verify/explore.h \
+	tests/verify/explorer \
+	tests/verify/fibers.c \
+	tests/verify/fibers.h \
+	tests/verify/flip.c \
+	tests/verify/flip.pml \
+	tests/verify/heaps.c \
+	tests/verify/hooks.c \
+	tests/verify/litmus.c \
+	tests/verify/memory.c \
+	tests/verify/memory.h \
+	tests/verify/models \
+	tests/verify/ready.pml \
+	tests/verify/remote.c \
+	tests/verify/search.c \
+	tests/verify/search.h \
+	tests/verify/shadow.c \
+	tests/verify/shadow.h \
+	tests/verify/slices.c \
+	tests/verify/stack.c \
+	tests/verify/world.c \
+	tests/verify/world.h \
+	tests/verify_explorer_test.sh \
+	tests/verify_models_test.sh
+
 # ------------------------------------------------------------------------------------------- legacy
 
 if MIGRATION
@@ -209,24 +270,53 @@ if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
 	tests/migrate_file_test \
+	tests/migrate_guard_test \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
 	tests/migrate_plan_test \
+	tests/migrate_rollout_test \
+	tests/migrate_sequence_test \
 	tests/migrate_share_test \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
 tests_migrate_file_test_LDADD = $(shim_ldadd)
+tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
+tests_migrate_rollout_test_LDADD = $(unit_ldadd)
+tests_migrate_sequence_test_LDADD = $(unit_ldadd)
 tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
-slow_tests += tests/migrate_live_test.sh
-check_PROGRAMS += tests/migrate_owner
+slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
+check_PROGRAMS += tests/migrate_load tests/migrate_owner
 endif
+
+# The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
+if MIGRATION
+if !SANITIZER
+check_LTLIBRARIES += tests/faulty.la
+tests_faulty_la_SOURCES = tests/faulty.c
+tests_faulty_la_CFLAGS = $(libhakmem_la_CFLAGS)
+tests_faulty_la_LIBADD = $(libhakmem_la_OBJECTS)
+tests_faulty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere \
+	-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,--version-script=$(top_srcdir)/$(symbols) \
+	-Wl,--wrap=heap_refill -Wl,--wrap=segment_claim -Wl,--wrap=segment_claim_existing \
+	-Wl,--wrap=segment_release
+slow_tests += tests/migrate_programs_test.py
+endif
+endif
+EXTRA_DIST += tests/migrate_programs_test.py
+
+# make guarded [GUARDED_SECONDS=20]: the same for longer
+GUARDED_SECONDS = 20
+guarded: libhakmem.la hakmem$(EXEEXT) tests/faulty.la
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/migrate_programs_test.py -s $(GUARDED_SECONDS)
+
+.PHONY: guarded
 
 # make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
 if MIGRATION
@@ -244,14 +334,26 @@ torture: tests/torture$(EXEEXT)
 .PHONY: torture
 endif
 
+# The fuzz target of the API with random input: without libFuzzer, under any compiler and sanitizer.
+if MIGRATION
+check_PROGRAMS += tests/random_api
+tests_random_api_SOURCES = tests/fuzz_api.c tests/random_input.c
+tests_random_api_LDADD = libhakmem_core.la
+slow_tests += tests/random_api
+endif
+
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz_api.c \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_top_test.py \
+	tests/migrate_walk_test.py \
+	tests/terminal.py \
 	tests/migrate_torture_test.sh
 
-# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']
+# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='api plan control']
 FUZZ_SECONDS = 60
 FUZZ_TARGETS =
 fuzz:
@@ -324,8 +426,22 @@ mutants:
 .PHONY: mutants
 
 # ------------------------------------------------------------------------------------ real programs
+#
+# make soak [SOAK_SECONDS=3600] [SOAK_OPTIONS='--only redis']: servers under load while classes flip, processes are
+# killed and forked.
+if MIGRATION
+SOAK_SECONDS = 3600
+SOAK_OPTIONS =
+soak: libhakmem.la hakmem$(EXEEXT) tests/torture$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/soak --build '$(abs_top_builddir)' --seconds $(SOAK_SECONDS) \
+		$(SOAK_OPTIONS)
+endif
 
-slow_tests += tests/flag_cost_test.sh tests/programs_test.sh tests/yardstick_test.sh
+.PHONY: soak
+
+EXTRA_DIST += tests/soak
+
+slow_tests += tests/flag_cost_test.sh tests/program_limits_test.sh tests/programs_test.sh tests/yardstick_test.sh
 
 # make flag-cost [FLAG_COST_OPTIONS=--update-readme]: the same programs, and what the library costs them
 # while all is old. Twenty minutes, on a machine that does nothing else.
@@ -349,5 +465,6 @@ EXTRA_DIST += \
 	tests/programs.d/witness.c \
 	tests/programs.d/workload.pl \
 	tests/programs.d/workload.py \
+	tests/program_limits_test.sh \
 	tests/programs_test.sh \
 	tests/yardstick_test.sh

@@ -172,7 +172,7 @@ static void a_part_in_another_ones_place_is_refused(void **state)
 static void numbers_out_of_bounds_are_refused(void **state)
 {
 	(void)state;
-	REFUSED_WITH(page_header, 0, version, 2);
+	REFUSED_WITH(page_header, 0, version, PAGE_VERSION + 1);
 	REFUSED_WITH(page_header, 0, bytes, 0);
 	REFUSED_WITH(page_header, 0, classes, NEXT_CLASSES + 1);
 	REFUSED_WITH(page_header, 0, class_bytes, 8);

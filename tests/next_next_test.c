@@ -437,6 +437,67 @@ static void trim_finds_shared_pages_that_others_emptied(void **state)
 	assert_true(resident_bytes() + 15 * MIB < full);
 }
 
+/* --- counts --------------------------------------------------------------------------------------- */
+
+#define COUNT_THREADS 4
+#define COUNT_BLOCKS  2000
+#define COUNT_ROUNDS  60000
+
+static _Atomic(void *) common[COUNT_BLOCKS]; /* of all threads: each frees what others allocated */
+static _Atomic uint64_t taken[NEXT_CLASSES];
+
+static void *count_and_exit(void *argument)
+{
+	unsigned seed = (unsigned)(uintptr_t)argument;
+	for (unsigned i = 0; i < COUNT_ROUNDS; i++) {
+		unsigned shift = (unsigned)rand_r(&seed) % (i % 64 == 0 ? 22 : 14);
+		size_t bytes = 1 + (size_t)rand_r(&seed) % ((size_t)2 << shift);
+		void *block = i % 8 == 0 ? next_malloc_site(bytes, i % 3) : take(bytes);
+		assert_non_null(block);
+		fetch_add_relaxed(&taken[next_class_of(bytes)], 1);
+		/* Half of them lie about for a while, the others go at once. */
+		if (rand_r(&seed) % 2)
+			/* acq_rel: the block's new owner may free it */
+			block = exchange_acq_rel(&common[(unsigned)rand_r(&seed) % COUNT_BLOCKS], block);
+		if (block)
+			(void)next_free(block);
+	}
+	next_thread_exit();
+	return NULL;
+}
+
+static void every_malloc_is_counted_once_wherever_it_was_served(void **state)
+{
+	(void)state;
+	struct next_stats before, after;
+	pthread_t threads[COUNT_THREADS];
+
+	next_read_stats(&before);
+	/* The second time in heaps and pages that the first one left. */
+	for (unsigned round = 0; round < 2; round++) {
+		for (uintptr_t i = 0; i < COUNT_THREADS; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, count_and_exit,
+							(void *)(i + 1 + round * COUNT_THREADS)),
+					 0);
+		for (unsigned i = 0; i < COUNT_THREADS; i++)
+			pthread_join(threads[i], NULL);
+		next_trim();
+	}
+	next_read_stats(&after);
+	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+		assert_int_equal(after.class_mallocs[class] - before.class_mallocs[class],
+				 load_relaxed(&taken[class]));
+	assert_true(after.remote_frees > before.remote_frees);
+	for (size_t i = 0; i < COUNT_BLOCKS; i++)
+		if (common[i])
+			(void)next_free(common[i]);
+	next_trim();
+	next_read_stats(&after);
+	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+		assert_int_equal(after.class_mallocs[class] - before.class_mallocs[class],
+				 load_relaxed(&taken[class]));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -485,6 +546,7 @@ int main(void)
 		cmocka_unit_test(trim_finds_queued_pages_that_others_emptied),
 		cmocka_unit_test(trim_finds_shared_pages_that_others_emptied),
 		cmocka_unit_test(not_every_block_of_thousands_takes_a_mapping),
+		cmocka_unit_test(every_malloc_is_counted_once_wherever_it_was_served),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

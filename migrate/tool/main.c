@@ -21,9 +21,23 @@ static const struct tool_command commands[] = {
 	  .main = tool_rollback },
 	{ .name = "unlatch", .summary = "undo that", .main = tool_unlatch },
 	{ .name = "kill-switch", .summary = "everything old at once", .main = tool_kill_switch },
+	{ .name = "top", .summary = "watch and steer a process on a terminal", .main = tool_top },
+	{ .name = "rollout",
+	  .summary = "move classes step by step, as long as they do well",
+	  .main = tool_rollout },
 	{ .name = "watch",
 	  .summary = "print a process's status again and again",
 	  .main = tool_watch },
+	{ .name = "trace", .summary = "import, inspect and export traces", .main = tool_trace },
+	{ .name = "replay",
+	  .summary = "replay a trace on a plan or another library",
+	  .main = tool_replay },
+	{ .name = "compare",
+	  .summary = "replay traces on an old plan and a new one, and judge",
+	  .main = tool_compare },
+	{ .name = "advise",
+	  .summary = "turn a comparison into a plan and an order of rollout",
+	  .main = tool_advise },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -41,6 +41,10 @@ MUST_USE int os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fix
 /* Whether anything at all is mapped at the address: for reports of misuse, which are slow anyway. */
 MUST_USE bool os_is_mapped(const void *start);
 
+/* How much of [start, start + bytes) is in memory; all of it where the kernel does not tell. `start` is a multiple of
+ * OS_PAGE_BYTES. */
+MUST_USE size_t os_resident_bytes(const void *start, size_t bytes);
+
 uint64_t os_now_ns(void);	 /* monotonic, nanoseconds */
 uint32_t os_ticks(void);	 /* monotonic, units of 16.8 ms; wraps around. Cheap */
 void os_write_stderr(const char *text, size_t bytes); /* async-signal safe, never allocates */
