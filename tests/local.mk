@@ -389,6 +389,7 @@ EXTRA_DIST += \
 	tests/mutants/flip-without-second-look.patch \
 	tests/mutants/free-clobbers-errno.patch \
 	tests/mutants/full-page-forgotten.patch \
+	tests/mutants/guard-rolls-nothing-back.patch \
 	tests/mutants/heap-lost-at-exit.patch \
 	tests/mutants/huge-blocks-leak.patch \
 	tests/mutants/interior-pointer-let-pass.patch \
@@ -399,6 +400,7 @@ EXTRA_DIST += \
 	tests/mutants/legacy-lock-held-over-fork.patch \
 	tests/mutants/lock-held-over-fork.patch \
 	tests/mutants/merge-loses-frees.patch \
+	tests/mutants/misused-page-serves-on.patch \
 	tests/mutants/plan-file-of-anybody.patch \
 	tests/mutants/ready-stack-left-open.patch \
 	tests/mutants/realloc-by-old-class.patch \
