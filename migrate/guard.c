@@ -61,7 +61,7 @@ static _Atomic uint8_t latency_seen[NEXT_CLASSES], held_seen[NEXT_CLASSES];
 
 static bool is_on_next(unsigned class)
 {
-	unsigned route = shim_route_word_of(class) & ~(unsigned)SHIM_ATTEND;
+	unsigned route = shim_route_word_of(class) & ~(unsigned)SHIM_BITS;
 	return route == SHIM_NEXT || route == SHIM_SHARE;
 }
 

@@ -115,11 +115,11 @@ check_PROGRAMS += \
 tests_misuse_act_SOURCES = tests/misuse_act.cc
 tests_misuse_act_CXXFLAGS = -std=gnu++17 $(AM_CXXFLAGS)
 tests_misuse_act_LDFLAGS = -pthread
-slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh
+slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_secure_test.sh
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
 tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 endif
-EXTRA_DIST += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
+EXTRA_DIST += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_secure_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
 # make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
 # sanitizer, in builds of their own.
@@ -361,6 +361,14 @@ fuzz:
 
 .PHONY: fuzz
 
+# make aarch64: cross-compiled, and the unit tests under qemu-user, with a word on each that cannot run there.
+aarch64:
+	$(AM_V_at)$(srcdir)/tests/cross-aarch64 '$(srcdir)' aarch64.tmp
+
+.PHONY: aarch64
+
+EXTRA_DIST += tests/cross-aarch64
+
 # --------------------------------------------------------------------------- the tests' own strength
 
 slow_tests += tests/mutants_test.sh
@@ -381,6 +389,7 @@ EXTRA_DIST += \
 	tests/mutants/flip-without-second-look.patch \
 	tests/mutants/free-clobbers-errno.patch \
 	tests/mutants/full-page-forgotten.patch \
+	tests/mutants/guard-rolls-nothing-back.patch \
 	tests/mutants/heap-lost-at-exit.patch \
 	tests/mutants/huge-blocks-leak.patch \
 	tests/mutants/interior-pointer-let-pass.patch \
@@ -391,6 +400,7 @@ EXTRA_DIST += \
 	tests/mutants/legacy-lock-held-over-fork.patch \
 	tests/mutants/lock-held-over-fork.patch \
 	tests/mutants/merge-loses-frees.patch \
+	tests/mutants/misused-page-serves-on.patch \
 	tests/mutants/plan-file-of-anybody.patch \
 	tests/mutants/ready-stack-left-open.patch \
 	tests/mutants/realloc-by-old-class.patch \
