@@ -326,7 +326,7 @@ static void merge_of_a_block_in_both(void *argument)
 	struct next_page *page = page_for(10);
 	empty(page);
 	(void)remote_free(page, 7);
-	(void)!page_free_block(page, 7, block_of(page, 7));
+	assert_true(page_free_block(page, 7, block_of(page, 7)));
 	page_merge(page, &owner);
 }
 
