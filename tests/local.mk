@@ -386,6 +386,7 @@ EXTRA_DIST += \
 	tests/mutants/heap-lost-at-exit.patch \
 	tests/mutants/huge-blocks-leak.patch \
 	tests/mutants/interior-pointer-let-pass.patch \
+	tests/mutants/interval-of-one-look.patch \
 	tests/mutants/large-blocks-leak.patch \
 	tests/mutants/latch-forgotten.patch \
 	tests/mutants/legacy-cache-unsynchronised.patch \
@@ -394,11 +395,13 @@ EXTRA_DIST += \
 	tests/mutants/lock-held-over-fork.patch \
 	tests/mutants/merge-loses-frees.patch \
 	tests/mutants/plan-file-of-anybody.patch \
+	tests/mutants/quarantine-forgotten.patch \
 	tests/mutants/ready-stack-left-open.patch \
 	tests/mutants/realloc-by-old-class.patch \
 	tests/mutants/realloc-frees-on-failure.patch \
 	tests/mutants/realloc-loses-a-byte.patch \
 	tests/mutants/rollback-misses-a-thread.patch \
+	tests/mutants/rollout-promotes-blind.patch \
 	tests/mutants/setuid-obeys.patch \
 	tests/mutants/stack-without-tag.patch
 
