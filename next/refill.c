@@ -187,6 +187,14 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 		store_seq_cst(&heap->slot[slot], EMPTY_PAGE);
 }
 
+void next_restore_slot(unsigned bin)
+{
+	struct next_heap *heap = next_heap_self;
+	struct next_page *page = heap->number != 0 && bin < NEXT_BINS ? heap->queue[bin] : NULL;
+	if (page && page->in_slot && !misuse_suspects(page) && load_relaxed(page->current) != 0)
+		install(heap, bin, page);
+}
+
 /* [owner] The page, in the heap's queue and perhaps in its slot, is not used any more. */
 static COLD void give_up(struct next_heap *heap, struct next_page *page)
 {

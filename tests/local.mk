@@ -269,6 +269,7 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_drain_test \
 	tests/migrate_file_test \
 	tests/migrate_guard_test \
 	tests/migrate_hash_test \
@@ -280,6 +281,7 @@ unit_tests += \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_drain_test_LDADD = $(shim_ldadd)
 tests_migrate_file_test_LDADD = $(shim_ldadd)
 tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
@@ -292,7 +294,7 @@ tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
-check_PROGRAMS += tests/migrate_load tests/migrate_owner
+check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
 endif
 
 # The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
@@ -393,6 +395,7 @@ EXTRA_DIST += \
 	tests/mutants/heap-lost-at-exit.patch \
 	tests/mutants/huge-blocks-leak.patch \
 	tests/mutants/interior-pointer-let-pass.patch \
+	tests/mutants/interval-of-one-look.patch \
 	tests/mutants/large-blocks-leak.patch \
 	tests/mutants/latch-forgotten.patch \
 	tests/mutants/legacy-cache-unsynchronised.patch \
@@ -402,11 +405,13 @@ EXTRA_DIST += \
 	tests/mutants/merge-loses-frees.patch \
 	tests/mutants/misused-page-serves-on.patch \
 	tests/mutants/plan-file-of-anybody.patch \
+	tests/mutants/quarantine-forgotten.patch \
 	tests/mutants/ready-stack-left-open.patch \
 	tests/mutants/realloc-by-old-class.patch \
 	tests/mutants/realloc-frees-on-failure.patch \
 	tests/mutants/realloc-loses-a-byte.patch \
 	tests/mutants/rollback-misses-a-thread.patch \
+	tests/mutants/rollout-promotes-blind.patch \
 	tests/mutants/setuid-obeys.patch \
 	tests/mutants/stack-without-tag.patch
 
