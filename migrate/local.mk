@@ -53,6 +53,8 @@ libhakmem_la_SOURCES += \
 # are parsed by the library's own source; nothing else of the library is in the command.
 bin_PROGRAMS += hakmem
 hakmem_SOURCES = \
+	migrate/guard_setting.c \
+	migrate/guard_setting.h \
 	migrate/hash.c \
 	migrate/hash.h \
 	migrate/identity.c \
