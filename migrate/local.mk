@@ -3,6 +3,8 @@
 
 if MIGRATION
 libhakmem_la_SOURCES += \
+	migrate/apart.c \
+	migrate/apart.h \
 	migrate/api.c \
 	migrate/attend.c \
 	migrate/attend.h \
@@ -22,6 +24,19 @@ libhakmem_la_SOURCES += \
 	migrate/plan.h \
 	migrate/plan_error.c \
 	migrate/probes.h \
+	migrate/record.c \
+	migrate/record.h \
+	migrate/record_folder.c \
+	migrate/record_folder.h \
+	migrate/record_format.h \
+	migrate/record_marks.c \
+	migrate/record_marks.h \
+	migrate/record_options.c \
+	migrate/record_options.h \
+	migrate/record_stream.c \
+	migrate/record_stream.h \
+	migrate/record_write.c \
+	migrate/record_write.h \
 	migrate/report.c \
 	migrate/report.h \
 	migrate/rollback.c \

@@ -53,8 +53,12 @@ enum page_operation {
 	PAGE_ROLLBACK,	  /* text: classes, or "" for all */
 	PAGE_UNLATCH,	  /* the same */
 	PAGE_KILL_SWITCH, /* text: "on" or "off" */
+	PAGE_RECORD_START, /* text: options, a newline, the folder; see migrate/record.h */
+	PAGE_RECORD_STOP,  /* these three answer with what is in the files */
+	PAGE_RECORD_DUMP,
+	PAGE_RECORD_READ,
 };
-#define PAGE_OPERATIONS 8
+#define PAGE_OPERATIONS 12
 
 struct page_request {
 	uint64_t magic;

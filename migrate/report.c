@@ -17,27 +17,39 @@
 #define LINE_BYTES  512
 #define PATIENCE_MS 20
 
-static _Atomic uintptr_t apart[2]; /* [any thread] thread tokens; 0: none */
+#define APART_MAX 3
+
+static _Atomic uintptr_t apart[APART_MAX]; /* [any thread] thread tokens; 0: none */
 
 void report_from_apart(void)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < APART_MAX; i++) {
 		uintptr_t nobody = 0;
 		if (cas_relaxed(&apart[i], &nobody, thread_token()))
 			return;
 	}
 }
 
+void report_ends(void)
+{
+	for (size_t i = 0; i < APART_MAX; i++) {
+		uintptr_t self = thread_token();
+		(void)!cas_relaxed(&apart[i], &self, 0);
+	}
+}
+
 void report_fork_child(void)
 {
-	store_relaxed(&apart[0], 0);
-	store_relaxed(&apart[1], 0);
+	for (size_t i = 0; i < APART_MAX; i++)
+		store_relaxed(&apart[i], 0);
 }
 
 static bool is_apart(void)
 {
-	return load_relaxed(&apart[0]) == thread_token() ||
-	       load_relaxed(&apart[1]) == thread_token();
+	for (size_t i = 0; i < APART_MAX; i++)
+		if (load_relaxed(&apart[i]) == thread_token())
+			return true;
+	return false;
 }
 
 /* By name it can be had without waiting, and where the kernel allows no descriptors to be taken, but not if it is

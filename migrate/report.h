@@ -13,8 +13,10 @@
  * reader: from the waiting thread a line that nobody takes is lost. Keeps errno. */
 COLD void report_text(const char *text);
 
-/* The calling thread has a descriptor table of its own from now on. Two threads of a process at most. */
+/* The calling thread has a descriptor table of its own from now on. Three threads of a process at most, at a time. */
 void report_from_apart(void);
+/* It ends. */
+void report_ends(void);
 
 /* In the child of a fork: none of those is here. */
 void report_fork_child(void);

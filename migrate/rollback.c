@@ -2,6 +2,7 @@
 /* migrate/rollback.c - rolling back, and whoever has to hear of it; see rollback.h */
 #include "migrate/rollback.h"
 
+#include "migrate/record.h"
 #include "migrate/report.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ void rollback_classes(const bool named[NEXT_CLASSES], const char *cause,
 	char line[160];
 
 	state_rollback(named, cause, &done);
+	record_dump_soon();
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
 		count += named[class];
 	(void)snprintf(line, sizeof(line),

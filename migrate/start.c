@@ -7,6 +7,7 @@
  */
 #include "migrate/control.h"
 #include "migrate/file.h"
+#include "migrate/record.h"
 #include "migrate/state.h"
 #include "shim/base/check.h"
 #include "shim/hooks.h"
@@ -40,6 +41,7 @@ void shim_at_start(void)
 	if (text)
 		take_environment(text);
 	control_read_settings();
+	record_read_settings();
 	if (file_path()[0])
 		file_load();
 }
@@ -47,6 +49,7 @@ void shim_at_start(void)
 void shim_at_load(void)
 {
 	control_start_by_settings();
+	record_start_by_settings();
 }
 
 void shim_at_fork_child(void)

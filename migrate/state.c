@@ -171,7 +171,7 @@ static void decide_all(struct state *state, const struct plan *live)
 
 static unsigned route_now(unsigned number)
 {
-	return shim_route_word_of(number) & ~(unsigned)SHIM_ATTEND;
+	return shim_route_word_of(number) & ~(unsigned)SHIM_BITS;
 }
 
 static bool differs(unsigned number, const struct state_class *class)

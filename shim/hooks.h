@@ -8,6 +8,8 @@
 #ifndef SHIM_HOOKS_H
 #define SHIM_HOOKS_H
 
+#include "shim/base/compiler.h"
+
 /* Reads the settings of the process and applies the plan through shim_route_change(). Called once, at the
  * end of the first allocation's initialisation, by the thread that made it; other threads may be
  * allocating already. Every backend is ready: it may allocate. Implemented by migrate/start.c. */
@@ -25,5 +27,34 @@ void shim_at_fork_child(void);
  * ordinary place in an ordinary thread, which may allocate; it does so for several threads at once, and for a
  * thread that is in the hook already. Implemented by migrate/start.c. */
 void shim_at_attention(void);
+
+/* --- what watch.h sees ----------------------------------------------------------------------------
+ *
+ * Between shim_record() and its end: mallocs after the act, frees before it, reallocs on both sides; only
+ * calls that gave a block. Frees and reallocs of blocks in slots that map_watch() marked, whoever allocated
+ * them. Out of malloc and free themselves: errno is kept, nothing waits for anybody, what is allocated inside
+ * is not told again if the implementation sees to that. Implemented by migrate/record.c. */
+
+/* The pool and the layer that served a block, or serves its free. */
+enum shim_served {
+	SHIM_SERVED_UNKNOWN,
+	SHIM_SERVED_SYSTEM,
+	SHIM_SERVED_NEXT_HAND,	 /* the page that the thread has at hand */
+	SHIM_SERVED_NEXT_REFILL, /* another page */
+	SHIM_SERVED_NEXT_SPAN,
+	SHIM_SERVED_NEXT_HUGE,
+	SHIM_SERVED_LEGACY_FRESH, /* none of its layers */
+	SHIM_SERVED_LEGACY_LAYER, /* + enum legacy_layer */
+	SHIM_SERVED_LEGACY = SHIM_SERVED_LEGACY_LAYER + 7,
+	SHIM_SERVED_NEXT,
+};
+
+void shim_at_malloc(void *block, size_t bytes, enum shim_served served);
+void shim_at_calloc(void *block, size_t count, size_t bytes, enum shim_served served);
+void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_served served);
+void shim_at_free(void *block, enum shim_served served);
+/* True: shim_at_realloc_end() has to be called; `after` is NULL if there was no memory. */
+MUST_USE bool shim_at_realloc(void *block, enum shim_served served);
+void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_served served);
 
 #endif

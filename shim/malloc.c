@@ -11,8 +11,8 @@
  *       SYSTEM .......... the system's malloc, a tail call
  *       LEGACY .......... legacy_malloc
  *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
- *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call;
- *                         UNSET: shim_init, then again; while it is at work: next
+ *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call, or
+ *                         watches (watch.h); UNSET: shim_init, then again; while it is at work: next
  *
  *   free(p)
  *     kind of p's slot
@@ -21,6 +21,7 @@
  *       stranger ........ no address at all: fatal; else the system's free, a tail call
  *       legacy .......... legacy_free
  *       huge ............ next_free
+ *       watched ......... watch.h, then as above
  *
  *   realloc(p, bytes)
  *     NULL: malloc. 0 bytes: free. Stays in its pool while it fits, or while its pool would serve the
@@ -52,6 +53,7 @@
 #include "shim/init.h"
 #include "shim/route.h"
 #include "shim/system.h"
+#include "shim/watch.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -123,13 +125,9 @@ static COLD void *malloc_unset(size_t bytes)
 	return shim_routed() ? shim_malloc_slow(bytes) : malloc_early(bytes);
 }
 
-/* The word is none of the three backends. */
-static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+void *shim_malloc_from(enum shim_backend backend, size_t bytes, uint32_t site, bool by_site)
 {
-	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
-	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
-		shim_at_attention();
-	switch (HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET) {
+	switch (HAKMEM_MIGRATION ? backend : SHIM_UNSET) {
 	case SHIM_SYSTEM:
 		return shim_system.malloc(bytes);
 	case SHIM_LEGACY:
@@ -141,6 +139,18 @@ static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site
 		break;
 	}
 	return malloc_unset(bytes);
+}
+
+/* The word is none of the three backends. */
+static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+{
+	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
+		shim_at_attention();
+	enum shim_backend backend = shim_route_resolve(class, word);
+	if (HAKMEM_MIGRATION && word & SHIM_RECORD)
+		return watch_malloc(backend, bytes, site, by_site);
+	return shim_malloc_from(backend, bytes, site, by_site);
 }
 
 INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
@@ -201,7 +211,7 @@ INLINE void free_stranger(void *block)
 
 /* Where a huge block of next's has gone the system may keep blocks by the thousand. Only the first byte of
  * the slot can be the block that went, freed once more; next is asked about that alone. */
-INLINE bool is_newcomer(const void *block, enum map_kind kind)
+INLINE bool is_newcomer(const void *block, unsigned kind)
 {
 	return kind == MAP_NEXT_HUGE_GONE && ((uintptr_t)block & MAP_SLOT_MASK);
 }
@@ -213,23 +223,35 @@ static COLD void check_neighbour(const void *block)
 		fatal_misuse("invalid pointer", block, "freed twice, or never allocated");
 }
 
-static NOINLINE void free_ours(void *block, enum map_kind kind)
+static NOINLINE void free_ours(void *block, unsigned kind)
 {
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY) {
 		legacy_free(shim_legacy_thread(), block);
 	} else if (is_newcomer(block, kind)) {
 		free_stranger(block);
+	} else if (HAKMEM_MIGRATION && unlikely(kind & MAP_WATCHED)) {
+		watch_free(block, (enum map_kind)(kind & ~(unsigned)MAP_WATCHED));
 	} else if (!next_free(block)) {
 		check_neighbour(block);
 		free_stranger(block);
 	}
 }
 
+void shim_free_unwatched(void *block, enum map_kind kind)
+{
+	if (kind == MAP_NEXT)
+		next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
+	else if (kind == MAP_STRANGER)
+		free_stranger(block);
+	else
+		free_ours(block, kind);
+}
+
 /* The address map is asked once; the system's free is a tail call. */
 HAKMEM_API void hakmem_free(void *block)
 {
 	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
-	enum map_kind kind = map_kind_of_slot(slot);
+	unsigned kind = map_byte_of_slot(slot);
 	if (likely(kind == MAP_NEXT))
 		next_free_in_slot(block, slot);
 	else if (kind == MAP_STRANGER)
@@ -310,11 +332,15 @@ static void *zeroed(void *block, size_t bytes)
 	return block ? memset(block, 0, bytes) : NULL;
 }
 
-static NOINLINE void *calloc_slow(size_t bytes)
+/* A calloc of members that are each_bytes long, `bytes` in all. */
+static NOINLINE void *calloc_slow(size_t bytes, size_t each_bytes)
 {
 	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
-	if (HAKMEM_MIGRATION && unlikely(route > SHIM_NEXT))
+	if (HAKMEM_MIGRATION && unlikely(route > SHIM_NEXT)) {
+		if (route & SHIM_RECORD)
+			return watch_calloc(bytes, each_bytes);
 		route = shim_route_resolve(class, route);
+	}
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.calloc(1, bytes);
 	if (likely(route == SHIM_NEXT) && bytes <= PTRDIFF_MAX) {
@@ -323,6 +349,16 @@ static NOINLINE void *calloc_slow(size_t bytes)
 			return block;
 	}
 	return zeroed(shim_malloc_slow(bytes), bytes);
+}
+
+void *shim_calloc_from(enum shim_backend backend, size_t bytes)
+{
+	void *block = NULL;
+	if (backend == SHIM_SYSTEM)
+		return shim_system.calloc(1, bytes);
+	if (backend == SHIM_NEXT && bytes <= PTRDIFF_MAX)
+		block = next_calloc(bytes);
+	return block ? block : zeroed(shim_malloc_from(backend, bytes, 0, false), bytes);
 }
 
 HAKMEM_API void *hakmem_calloc(size_t count, size_t bytes)
@@ -335,7 +371,7 @@ HAKMEM_API void *hakmem_calloc(size_t count, size_t bytes)
 		if (likely(block != NULL))
 			return memset(block, 0, total);
 	}
-	return calloc_slow(total);
+	return calloc_slow(total, bytes);
 }
 EXPORT_AS(calloc, hakmem_calloc);
 
@@ -393,6 +429,23 @@ static void *realloc_next(void *block, size_t bytes)
 	return block;
 }
 
+void *shim_realloc_unwatched(void *block, size_t bytes, enum map_kind kind)
+{
+	if (kind == MAP_STRANGER || is_newcomer(block, kind))
+		return realloc_stranger(block, bytes);
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		return realloc_legacy(block, bytes);
+	return realloc_next(block, bytes);
+}
+
+static NOINLINE void *realloc_otherwise(void *block, size_t bytes, unsigned kind)
+{
+	if (HAKMEM_MIGRATION && kind & MAP_WATCHED)
+		return watch_realloc(block, bytes,
+				     (enum map_kind)(kind & ~(unsigned)MAP_WATCHED));
+	return shim_realloc_unwatched(block, bytes, (enum map_kind)kind);
+}
+
 HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 {
 	if (!block)
@@ -401,12 +454,14 @@ HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 		hakmem_free(block);
 		return NULL;
 	}
-	enum map_kind kind = map_kind_of(block);
-	if (kind == MAP_STRANGER || is_newcomer(block, kind))
+	unsigned kind = map_byte_of_slot((uintptr_t)block >> MAP_SLOT_SHIFT);
+	if (kind == MAP_STRANGER)
 		return realloc_stranger(block, bytes);
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return realloc_legacy(block, bytes);
-	return realloc_next(block, bytes);
+	if (likely(kind == MAP_NEXT))
+		return realloc_next(block, bytes);
+	return realloc_otherwise(block, bytes, kind);
 }
 EXPORT_AS(realloc, hakmem_realloc);
 

@@ -174,7 +174,7 @@ static NOINLINE void delete_other(void *block)
 INLINE void delete_block(void *block)
 {
 	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
-	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+	if (likely(map_byte_of_slot(slot) == MAP_NEXT))
 		next_free_in_slot(block, slot);
 	else
 		delete_other(block);
