@@ -52,6 +52,9 @@ void heap_drain_ready(struct next_heap *heap);
  * that a process that grows does not look at each of its pages for every segment. Any thread. */
 void heap_reap(struct next_heap *self, bool all);
 
+/* [owner] Gives the memory of large blocks that were free for half a second back to the kernel. */
+void heap_purge_idle(struct next_heap *heap);
+
 /* A heap that its thread left with its pages, then the caller's alone; NULL if there is none. It goes back
  * without pages. */
 MUST_USE struct next_heap *heap_take_abandoned(void);

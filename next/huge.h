@@ -16,8 +16,9 @@
 
 void huge_init(void); /* once, by one thread */
 
-/* alignment: a power of two, at most 4 MiB counts as 4 MiB. Zeroed. NULL if the system refuses. */
-MUST_USE void *huge_malloc(size_t bytes, size_t alignment);
+/* alignment: a power of two, at most 4 MiB counts as 4 MiB. *zero: every byte reads as zero. NULL if the
+ * system refuses. */
+MUST_USE void *huge_malloc(size_t bytes, size_t alignment, bool *zero);
 
 /* The address lies in a slot of a kind MAP_NEXT_HUGE...; false for a stranger, misuse does not return. */
 bool huge_free(void *block);
@@ -26,8 +27,13 @@ MUST_USE size_t huge_usable_bytes(const void *block);
 /* As next_resize(). */
 MUST_USE void *huge_resize(void *block, size_t bytes);
 
+/* Gives back what freed blocks left; gives that many bytes. The other: what is half a second old. */
+size_t huge_purge_all(void);
+void huge_purge_old(void);
+
 struct huge_counts {
-	size_t blocks, bytes;
+	size_t blocks, bytes; /* live */
+	size_t kept_bytes;    /* of freed blocks */
 };
 void huge_read_counts(struct huge_counts *counts);
 

@@ -8,7 +8,7 @@
  *   free(p) ---+- slot of a segment -> page -+- mine, unflagged -> bits[], fast
  *              |                             +- span ------------> slices back
  *              |                             +- else ------------> remote[], or free.c
- *              +- slot of a huge block -> unmap
+ *              +- slot of a huge block -> kept for half a second, then unmapped
  */
 #include "next/next.h"
 
@@ -19,6 +19,7 @@
 #include "next/page.h"
 #include "next/segment.h"
 #include "next/site.h"
+#include "shim/base/os.h"
 
 #include <string.h>
 
@@ -75,7 +76,7 @@ void *next_malloc(size_t bytes)
 		return bin_refill(bytes + (bytes == 0));
 	if (bytes <= SPAN_MAX_BYTES)
 		return span_malloc(bytes, SLICE_BYTES, &zero);
-	return huge_malloc(bytes, MAP_SLOT_BYTES);
+	return huge_malloc(bytes, MAP_SLOT_BYTES, &zero);
 }
 
 void *next_malloc_site(size_t bytes, uint32_t site)
@@ -100,7 +101,10 @@ void *next_calloc(size_t bytes)
 	} else if (bytes <= SPAN_MAX_BYTES) {
 		block = span_malloc(bytes, SLICE_BYTES, &zero);
 	} else {
-		block = huge_malloc(bytes, MAP_SLOT_BYTES);
+		block = huge_malloc(bytes, MAP_SLOT_BYTES, &zero);
+		/* As sparse as the program will use it, as if it were new. */
+		if (block && !zero)
+			zero = os_purge(block, align_up(bytes, OS_PAGE_BYTES)) == 0;
 	}
 	return block && !zero ? memset(block, 0, bytes) : block;
 }
@@ -123,7 +127,7 @@ void *next_aligned(size_t alignment, size_t bytes)
 								 HEADER_SLICES * SLICE_BYTES;
 	if (first < SEGMENT_BYTES && bytes <= SEGMENT_BYTES - first)
 		return span_malloc(bytes, alignment, &zero);
-	return huge_malloc(bytes, alignment);
+	return huge_malloc(bytes, alignment, &zero);
 }
 
 bool next_free(void *block)
@@ -170,5 +174,10 @@ void *next_resize(void *block, size_t bytes)
 size_t next_trim(void)
 {
 	heap_reap(next_heap_self, true);
-	return segment_purge_all();
+	return segment_purge_all() + huge_purge_all();
+}
+
+void next_purge_old(void)
+{
+	segment_purge_some();
 }

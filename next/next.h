@@ -91,12 +91,16 @@ MUST_USE void *next_resize(void *block, size_t bytes);
 /* Gives resident free memory back to the kernel now. Returns the bytes given back. */
 size_t next_trim(void);
 
+/* Gives back what nobody wanted for half a second. Slow paths do so by themselves; this is for a process
+ * that rests. Any thread. */
+void next_purge_old(void);
+
 struct next_stats {
 	size_t mapped_bytes;   /* address space of segments and huge blocks */
 	size_t live_bytes;     /* in blocks handed out, by block size */
 	size_t live_blocks;
 	size_t huge_blocks, huge_bytes; /* of these, in mappings of their own */
-	size_t resident_free_bytes; /* free slices that are not purged */
+	size_t resident_free_bytes; /* free slices that are not purged, and kept mappings */
 	size_t purged_bytes;	    /* given back so far */
 	size_t segments, heaps;
 	size_t class_live_blocks[NEXT_CLASSES];

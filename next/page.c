@@ -21,6 +21,8 @@ size_t page_slices(unsigned bin)
 	if (slices <= PAGE_SLICES_MAX)
 		return slices;
 	size_t blocks = USABLE_SLICES * SLICE_BYTES / bytes;
+	if (blocks > 64)
+		blocks = 64; /* one word of bits, as heap_purge_idle() wants it */
 	return align_up(blocks * bytes, SLICE_BYTES) >> SLICE_SHIFT;
 }
 
@@ -62,6 +64,7 @@ void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, boo
 		store_relaxed(&page->bits[words - 1],
 			      ((uint64_t)1 << (page->block_count % 64)) - 1);
 	page->countdown = COUNTDOWN_ENDLESS;
+	page->idle = 0;
 	store_relaxed(&page->owner, (uintptr_t)heap);
 }
 

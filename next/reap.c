@@ -7,6 +7,7 @@
 #include "next/segment.h"
 #include "next/shared.h"
 #include "next/site.h"
+#include "shim/base/os.h"
 
 static _Atomic uint32_t rounds; /* which eighth is next */
 
@@ -114,5 +115,62 @@ void heap_reap(struct next_heap *self, bool all)
 				sweep_shared(bin, shard);
 		if (has_heap && (all || (bin + round) % 8 == 0))
 			tidy_queue(self, bin);
+	}
+}
+
+/* --- blocks that rest in pages that do not ------------------------------------------------------- */
+
+/* A smaller block may hold no whole page of the kernel's. */
+#define IDLE_BLOCK_MIN (2 * OS_PAGE_BYTES)
+
+static void purge_run(const struct next_page *page, size_t first, size_t count)
+{
+	uintptr_t start = (uintptr_t)page->start + first * page->block_bytes;
+	uintptr_t end = start + count * page->block_bytes;
+	start = align_up(start, OS_PAGE_BYTES);
+	end &= ~(OS_PAGE_BYTES - 1);
+	if (start < end) {
+		int refused = os_purge((void *)start, end - start);
+		(void)refused; /* then it stays as it is */
+	}
+}
+
+static void purge_blocks(const struct next_page *page, uint64_t blocks)
+{
+	while (blocks) {
+		size_t first = lowest_bit(blocks);
+		uint64_t after = ~(blocks >> first);
+		size_t count = after ? lowest_bit(after) : 64 - first;
+		purge_run(page, first, count);
+		blocks &= count == 64 ? 0 : ~((((uint64_t)1 << count) - 1) << first);
+	}
+}
+
+/* A block that was free at two looks in a row may have been in use between; then giving it back was one fault
+ * too many. Without a free since the last look there is nothing new. */
+static void look_at_idle(struct next_page *page)
+{
+	uint64_t free = load_relaxed(&page->bits[0]), rested = page->idle & free;
+	uint32_t frees = page->idle_countdown - page->countdown;
+	if (frees == 0 && page->idle_purged && free == rested)
+		return;
+	purge_blocks(page, rested);
+	page->idle_purged = frees == 0;
+	page->idle_countdown = page->countdown;
+	page->idle = free;
+}
+
+void heap_purge_idle(struct next_heap *heap)
+{
+	uint32_t now = os_ticks();
+	if (now - heap->looked_at_idle < NEXT_RESERVE_TICKS)
+		return;
+	heap->looked_at_idle = now;
+	for (unsigned bin = next_class_of(IDLE_BLOCK_MIN); bin < NEXT_BINS; bin++) {
+		struct next_page *page = heap->queue[bin];
+		for (bool first = true; page && (first || page != heap->queue[bin]);
+		     first = false, page = page->queue_next)
+			if (load_relaxed(&page->words) == 1)
+				look_at_idle(page);
 	}
 }

@@ -115,6 +115,7 @@ static struct next_page *from_slices(struct next_heap *heap, unsigned bin, bool 
 
 static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 {
+	heap_purge_idle(heap);
 	struct next_page *page = from_current(heap, bin);
 	if (!page)
 		page = from_queue(heap, bin);

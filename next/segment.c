@@ -2,6 +2,7 @@
 /* next/segment.c - slices; see segment.h */
 #include "next/segment.h"
 
+#include "next/huge.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
 
@@ -15,7 +16,7 @@ struct group {
 	/* [any thread] no run of free slices is longer than the low byte says; the rest counts the
 	 * releases, so that a bound found before a release is not written after it */
 	_Atomic uint32_t room[GROUP_SEGMENTS];
-	_Atomic uint32_t touched[GROUP_SEGMENTS];   /* [any thread] clock_ticks() of the last release */
+	_Atomic uint32_t touched[GROUP_SEGMENTS];   /* [any thread] os_ticks() of the last release */
 	_Atomic(struct next_segment *) base[GROUP_SEGMENTS]; /* [const once free was not 0] */
 };
 
@@ -31,8 +32,6 @@ static _Atomic uint32_t segment_count; /* ids given out; those being set up have
  * a little). So the reserve keeps a burst's memory for the next burst, but never makes the peak higher
  * than the program made it: when fresh slices are claimed beyond the mark, as many go back.
  */
-#define TICK_SHIFT	   24 /* of nanoseconds: 16.8 ms */
-#define RESERVE_TICKS	   30 /* half a second without a release: the segment's reserve goes back */
 #define RESERVE_SLACK	   32 /* 2 MiB */
 
 static _Atomic int64_t used_slices;    /* claimed; a moment's estimate, like the next two */
@@ -50,11 +49,6 @@ void segment_init(void)
 static uint32_t segment_limit(void)
 {
 	return load_relaxed(&segment_count);
-}
-
-static uint32_t clock_ticks(void)
-{
-	return (uint32_t)(os_now_ns() >> TICK_SHIFT);
 }
 
 static struct group *group_of(uint32_t id)
@@ -259,7 +253,7 @@ static void give_back(struct next_segment *segment, uint32_t first, uint32_t sli
 	uint64_t run = run_mask(first, slices);
 	for (uint32_t s = first; s < first + slices; s++)
 		store_relaxed(&segment->page_at[s], NOBODY);
-	store_relaxed(&group->touched[i], clock_ticks());
+	store_relaxed(&group->touched[i], os_ticks());
 	fetch_or_relaxed(&group->dirty[i], run);
 	fetch_add_relaxed(&reserve_slices, (int64_t)slices);
 	fetch_sub_relaxed(&used_slices, (int64_t)slices);
@@ -337,7 +331,7 @@ static size_t purge_segment(struct group *group, size_t i)
 static size_t purge(uint32_t min_age, int64_t keep)
 {
 	size_t slices = 0;
-	uint32_t now = clock_ticks();
+	uint32_t now = os_ticks();
 	for (uint32_t id = segment_limit(); id-- > 0;) {
 		if (load_relaxed(&reserve_slices) <= keep)
 			break;
@@ -352,22 +346,26 @@ static size_t purge(uint32_t min_age, int64_t keep)
 void segment_purge_some(void)
 {
 	int64_t reserve = load_relaxed(&reserve_slices);
-	if (reserve <= 0)
+	if (reserve <= 0) {
+		huge_purge_old();
 		return;
+	}
 	int64_t room = load_relaxed(&high_water) - load_relaxed(&used_slices);
 	bool too_much = reserve > RESERVE_SLACK + (room > 0 ? room : 0);
-	uint32_t now = clock_ticks();
-	bool old = now - load_relaxed(&last_purge_tick) >= RESERVE_TICKS / 4;
+	uint32_t now = os_ticks();
+	bool old = now - load_relaxed(&last_purge_tick) >= NEXT_RESERVE_TICKS / 4;
 	/* One purge at a time: whoever comes second has nothing to add. */
 	if ((!too_much && !old) || !lock_try(&purge_lock))
 		return;
 	store_relaxed(&last_purge_tick, now);
-	if (old && purge(RESERVE_TICKS, 0))
+	if (old && purge(NEXT_RESERVE_TICKS, 0))
 		store_relaxed(&high_water,
 			      load_relaxed(&used_slices) + load_relaxed(&reserve_slices));
 	if (too_much)
 		purge(0, room > 0 ? room : 0);
 	lock_release(&purge_lock);
+	if (old)
+		huge_purge_old();
 }
 
 size_t segment_purge_all(void)

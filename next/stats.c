@@ -37,12 +37,12 @@ void next_read_stats(struct next_stats *stats)
 	huge_read_counts(&huge);
 	segment_each_page(add_page, stats);
 	stats->segments = segments.segments;
-	stats->resident_free_bytes = segments.resident_free_bytes;
+	stats->resident_free_bytes = segments.resident_free_bytes + huge.kept_bytes;
 	stats->purged_bytes = segments.purged_bytes;
 	stats->huge_blocks = huge.blocks;
 	stats->huge_bytes = huge.bytes;
 	stats->live_blocks += huge.blocks;
 	stats->live_bytes += huge.bytes;
 	stats->class_live_blocks[NEXT_CLASS_HUGE] += huge.blocks;
-	stats->mapped_bytes = segments.segments * SEGMENT_BYTES + huge.bytes;
+	stats->mapped_bytes = segments.segments * SEGMENT_BYTES + huge.bytes + huge.kept_bytes;
 }

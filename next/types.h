@@ -61,6 +61,9 @@
 #define PAGE_BLOCKS	1024 /* at most: a page of the smallest classes leaves a part of its slice alone */
 #define PAGE_WORDS	(PAGE_BLOCKS / 64)
 
+/* Half a second in os_ticks(): free memory that nobody wanted for that long goes back to the kernel. */
+#define NEXT_RESERVE_TICKS 30
+
 struct next_heap;
 
 /* The owner word of a page: the heap's address, and what the next free of a thread must know. Every
@@ -108,6 +111,9 @@ struct next_page {
 	bool in_slot;	       /* [owner] put in a slot (control may have swept it), or with a call site */
 	bool queued;	       /* [owner] in the heap's queue of its bin */
 	bool zero;	       /* [owner] blocks that were never handed out read as zero */
+	bool idle_purged; /* [owner] what is in idle was given back, and no block freed since */
+	uint32_t idle_countdown; /* [owner] countdown when idle was written */
+	uint64_t idle; /* [owner] of a page of one word: blocks that were free when last looked at */
 
 	CACHE_ALIGN _Atomic uint64_t bits[PAGE_WORDS];	 /* [owner writes; any thread reads] */
 	CACHE_ALIGN _Atomic uint64_t remote[PAGE_WORDS]; /* [any thread] */
@@ -135,6 +141,7 @@ struct next_heap {
 	void *companion;	     /* [owner] the layer above keeps its own per-thread pointer here */
 	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
 	uint32_t site_misses;	     /* [owner] */
+	uint32_t looked_at_idle;     /* [owner] tick */
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
 	CACHE_ALIGN _Atomic(struct next_page *) ready;

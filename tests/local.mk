@@ -145,6 +145,7 @@ unit_tests += \
 	tests/next_bin_test \
 	tests/next_fault_test \
 	tests/next_heap_test \
+	tests/next_huge_test \
 	tests/next_misuse_test \
 	tests/next_next_test \
 	tests/next_page_test \
@@ -158,6 +159,7 @@ tests_base_os_test_LDADD = $(unit_ldadd)
 tests_next_bin_test_LDADD = $(unit_ldadd)
 tests_next_fault_test_LDADD = $(unit_ldadd)
 tests_next_heap_test_LDADD = $(unit_ldadd)
+tests_next_huge_test_LDADD = $(unit_ldadd)
 tests_next_misuse_test_LDADD = $(unit_ldadd)
 tests_next_next_test_LDADD = $(unit_ldadd)
 tests_next_page_test_LDADD = $(unit_ldadd)

@@ -172,6 +172,7 @@ static void what_is_no_address_is_told(void **state)
 static void lose_to_a_newcomer(void *block)
 {
 	hakmem_free(block);
+	hakmem_malloc_trim(0);
 	if (mmap(block, OS_PAGE_BYTES, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != block ||
 	    os_is_mapped((char *)block - 1))
@@ -226,6 +227,7 @@ static void the_systems_blocks_where_huge_ones_were_are_the_systems(void **state
 		huge[i] = hakmem_malloc(HUGE_BYTES);
 	for (size_t i = 0; i < 64; i++)
 		hakmem_free(huge[i]);
+	hakmem_malloc_trim(0);
 	for (size_t i = 0; i < 16; i++) {
 		blocks[i] = malloc(bytes);
 		blocks[i][bytes - 1] = (char)i;
@@ -350,6 +352,7 @@ static void no_pointer_makes_our_code_fault(void **state)
 		blocks[i] = hakmem_malloc((size_t)1 << i % 22);
 	void *huge = hakmem_malloc(HUGE_BYTES), *gone = hakmem_malloc(HUGE_BYTES);
 	hakmem_free(gone);
+	hakmem_malloc_trim(0);
 	for (size_t i = 0; i < WILD_POINTERS; i++) {
 		uintptr_t address = draw_address(blocks, (uintptr_t)huge, (uintptr_t)gone);
 		int status = 0;

@@ -152,6 +152,14 @@ uint64_t os_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint32_t os_ticks(void)
+{
+	struct timespec now;
+	/* What the kernel's own last tick left: no look at the hardware's clock. */
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)(((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) >> 24);
+}
+
 void os_write_stderr(const char *text, size_t bytes)
 {
 	int saved_errno = errno;

@@ -41,6 +41,7 @@ MUST_USE int os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fix
 MUST_USE bool os_is_mapped(const void *start);
 
 uint64_t os_now_ns(void);	 /* monotonic, nanoseconds */
+uint32_t os_ticks(void);	 /* monotonic, units of 16.8 ms; wraps around. Cheap */
 void os_write_stderr(const char *text, size_t bytes); /* async-signal safe, never allocates */
 
 #endif
