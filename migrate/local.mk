@@ -64,6 +64,9 @@ hakmem_SOURCES = \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/record_format.h \
+	migrate/record_options.c \
+	migrate/record_options.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/tool/classes.c \
@@ -74,6 +77,7 @@ hakmem_SOURCES = \
 	migrate/tool/main.c \
 	migrate/tool/output.c \
 	migrate/tool/output.h \
+	migrate/tool/record.c \
 	migrate/tool/ps.c \
 	migrate/tool/run.c \
 	migrate/tool/show.c \

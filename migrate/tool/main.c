@@ -24,6 +24,9 @@ static const struct tool_command commands[] = {
 	{ .name = "watch",
 	  .summary = "print a process's status again and again",
 	  .main = tool_watch },
+	{ .name = "record",
+	  .summary = "record what a process allocates, as a trace",
+	  .main = tool_record },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -9,6 +9,7 @@
  * classes.c   hakmem classes: the size classes and what a plan makes of them
  * ps.c        hakmem ps: the processes that run on the library
  * steer.c     hakmem status, route, rollback, unlatch, kill-switch, watch: one of them
+ * record.c    hakmem record: what one of them allocates
  * client.c    its control page
  * show.c, show_json.c, output.c   how all that is shown
  */
@@ -47,6 +48,7 @@ int tool_rollback(int argc, char **argv);
 int tool_unlatch(int argc, char **argv);
 int tool_kill_switch(int argc, char **argv);
 int tool_watch(int argc, char **argv);
+int tool_record(int argc, char **argv);
 
 /* --- common.c --------------------------------------------------------------------------------- */
 
