@@ -176,11 +176,14 @@ static bool tell_free(const struct record_config *config, const void *block, enu
 	return tell(config, RECORD_FREE, served, &id, 6);
 }
 
-/* A block that was handed out now still has a mark: its free was lost. */
-static COLD void tell_lost_free(const struct record_config *config, const void *block)
+/* A block that was handed out now still has a mark: its free was lost. False if it is again: then the mark, and in the
+ * recording the block that was there, go on to live. */
+static COLD bool tell_lost_free(const struct record_config *config, const void *block)
 {
-	if (tell_free(config, block, SHIM_SERVED_UNKNOWN))
-		record_mark_clear(block);
+	if (!tell_free(config, block, SHIM_SERVED_UNKNOWN))
+		return false;
+	record_mark_clear(block);
+	return true;
 }
 
 struct payload {
@@ -203,8 +206,8 @@ static bool is_short(uint64_t a, uint64_t b)
 static void tell_new(const struct record_config *config, void *block, enum record_event event,
 		     enum shim_served served, const struct payload *payload)
 {
-	if (unlikely(record_mark_is_set(block)))
-		tell_lost_free(config, block);
+	if (unlikely(record_mark_is_set(block)) && !tell_lost_free(config, block))
+		return;
 	if (unlikely(!record_mark_set(block))) {
 		fetch_add_relaxed(&record_lost_elsewhere, 1);
 		return;
@@ -221,7 +224,7 @@ static bool is_wanted(const struct record_config *config, const void *block)
 	if (drawn(config))
 		return true;
 	if (unlikely(record_mark_is_set(block)))
-		tell_lost_free(config, block);
+		(void)!tell_lost_free(config, block);
 	return false;
 }
 

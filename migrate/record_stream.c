@@ -157,6 +157,8 @@ void record_streams_fork_child(struct record_stream *own)
 			      stream == own ? RECORD_STREAM_OWNED : RECORD_STREAM_FREE);
 		if (stream != own)
 			store_relaxed(&stream->generation, 0);
+		if (stream != own)
+			store_relaxed(&stream->busy, false);
 	}
 	store_relaxed(&record_frozen, false);
 	store_relaxed(&record_lost_elsewhere, 0);
@@ -214,10 +216,15 @@ static COLD bool next_packet(const struct record_config *config, struct record_s
 bool record_append(const struct record_config *config, struct record_stream *stream,
 		   enum record_event event, unsigned served, const void *payload, size_t bytes)
 {
+	store_relaxed(&stream->busy, true);
+	/* The kernel's barrier does the rest; the compiler must not. */
+	__asm__ __volatile__("" ::: "memory");
 	uint64_t now_ns = os_now_ns();
 	if (unlikely(stream->at == 0 || stream->at > RECORD_PACKET_BYTES - RECORD_EVENT_MAX_BYTES) &&
 	    !next_packet(config, stream, now_ns)) {
 		counter_add(&stream->lost, 1);
+		/* release: as below */
+		store_release(&stream->busy, false);
 		return false;
 	}
 	struct record_packet *packet =
@@ -240,5 +247,7 @@ bool record_append(const struct record_config *config, struct record_stream *str
 	counter_add(&packet->events, 1);
 	/* release: the event is written; pairs with the writer's acquire */
 	store_release(&packet->content_bits, (uint64_t)stream->at * 8);
+	/* release: pairs with the acquire of who looks whether the stream is complete */
+	store_release(&stream->busy, false);
 	return true;
 }

@@ -15,6 +15,7 @@
  *   tail             [writer] release when packets are done with; the thread acquires it and then owns their places
  *   content_bits     [thread] release; the writer acquires it and then reads that much of the open packet
  *   generation       [thread] release when the stream is as a new one; which recording it is part of
+ *   busy             [thread] around every event, the end a release; see record_write.c
  *   state            see below; release and acquire hand the whole stream over
  *   frozen, opening  a dump of a flight recorder and a thread that opens a packet, or begins a stream: each sets its own and then looks
  *                    at the other's (seq_cst), so either the thread sees the dump, and loses an event, or the dump
@@ -69,6 +70,7 @@ struct record_stream {
 	_Atomic uint64_t head;
 	_Atomic uint64_t lost; /* [thread] */
 	_Atomic bool opening;
+	_Atomic bool busy; /* [thread] an event has its time and is not there yet */
 
 	CACHE_ALIGN _Atomic uint64_t tail;
 	struct record_file file; /* [writer] */

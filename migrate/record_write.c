@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,12 +49,14 @@ static char folder_path[512];		    /* the same */
 static int folder = -1;			    /* [writer] */
 static uint64_t file_bytes;		    /* [writer] of all files */
 static uint64_t began_ns;		    /* [writer] */
-static uint64_t elsewhere_told;		    /* [writer] of record_lost_elsewhere */
-
-static bool troubled;			    /* [writer] it has been said that files cannot be written */
+static struct record_file ledger;	    /* [writer] of stream 0 */
+static uint64_t ledger_ns;		    /* [writer] until when all streams are complete */
+static uint64_t lost_of_ended;		    /* [writer] of streams whose thread has ended */
+static uint64_t lost_without_file;	    /* [writer] of these, and others, where no packet was written */
+static bool cut; /* [writer] there was no room: nothing is written any more but what was lost */
 
 static _Atomic uint64_t events_written, bytes_written, streams_written;
-static _Atomic uint64_t events_lost, lost_of_ended;
+static _Atomic uint64_t events_lost;
 
 static void futex_wake(_Atomic uint32_t *word)
 {
@@ -81,14 +84,23 @@ static int open_stream(uint64_t number, bool make)
 	return fd;
 }
 
+/* As long as the file may become: after the cut as long as it is, for what is there of an open packet. */
+static uint64_t room(const struct record_file *file)
+{
+	uint64_t left = options->disk_bytes - file_bytes;
+	return file->bytes + (cut ? 0 : left - left % RECORD_PACKET_BYTES);
+}
+
 /* Writes packets behind the whole ones. How many are in the file now. */
 static uint64_t write_packets(struct record_file *file, uint64_t number, const void *packets,
 			      uint64_t count)
 {
 	uint64_t at = file->packets * RECORD_PACKET_BYTES, end = at + count * RECORD_PACKET_BYTES;
-	uint64_t more = end > file->bytes ? end - file->bytes : 0, done = 0;
+	uint64_t done = 0;
 
-	if (file_bytes + more > options->disk_bytes)
+	if (end > room(file))
+		end = room(file);
+	if (at >= end)
 		return 0;
 	int fd = open_stream(number, file->bytes == 0);
 	if (fd < 0)
@@ -111,7 +123,7 @@ static uint64_t write_packets(struct record_file *file, uint64_t number, const v
 	close(fd);
 	if (at + done > file->bytes) {
 		counter_add(&bytes_written, at + done - file->bytes);
-		if (file->bytes == 0)
+		if (file->bytes == 0 && number > 0)
 			counter_add(&streams_written, 1);
 		file_bytes += at + done - file->bytes;
 		file->bytes = at + done;
@@ -119,15 +131,15 @@ static uint64_t write_packets(struct record_file *file, uint64_t number, const v
 	return done / RECORD_PACKET_BYTES;
 }
 
-/* Told once. */
+/* A recording with holes would break its rules, so it ends where the first one would be. Told once. */
 static void lose(struct record_file *file, uint64_t events)
 {
 	char line[640];
 
 	file->lost += events;
-	if (troubled)
+	if (cut)
 		return;
-	troubled = true;
+	cut = true;
 	(void)snprintf(line, sizeof(line),
 		       "recording into %s: no more room; events are lost, and counted", folder_path);
 	report_text(line);
@@ -205,9 +217,11 @@ static void write_open(struct record_stream *stream, uint64_t sequence, bool fin
 			}
 		}
 	}
-	/* No room for that: the packet before it tells of the losses. */
+	/* No room for that: the packet before it tells of the losses, or the ledger. */
 	uint64_t lost = load_relaxed(&stream->lost) + file->lost;
-	if (final && file->told != lost && file->has_last && file->packets > 0) {
+	if (final && file->told != lost && file->packets == 0) {
+		lost_without_file += lost;
+	} else if (final && file->told != lost && file->has_last) {
 		struct record_packet *head = (struct record_packet *)(void *)stream->last_head;
 		int fd = open_stream(stream->number, false);
 		head->discarded = lost;
@@ -250,7 +264,7 @@ static bool write_stream(struct record_stream *stream, bool end)
 	store_release(&stream->tail, head);
 	write_open(stream, head, final);
 	if (state == RECORD_STREAM_ENDED) {
-		fetch_add_relaxed(&lost_of_ended, load_relaxed(&stream->lost) + stream->file.lost);
+		lost_of_ended += load_relaxed(&stream->lost) + stream->file.lost;
 		store_relaxed(&stream->generation, 0);
 		/* release: for the next one who takes it */
 		store_release(&stream->state, RECORD_STREAM_FREE);
@@ -259,34 +273,59 @@ static bool write_stream(struct record_stream *stream, bool end)
 	return head != tail || stream->file.open_bits != open_bits;
 }
 
-/* A stream without events, for what is lost by threads that have none. */
-static void write_elsewhere(void)
+/* Stream 0, one packet without events, made at the start and written again and again in its place, where no full disk is
+ * in the way: until when the streams are complete, and what was lost by threads without a stream, or by streams without
+ * a file. */
+static void write_ledger(uint64_t complete_ns)
 {
 	static struct record_packet packet; /* [writer] */
-	static struct record_file file;	    /* [writer] */
-	uint64_t lost = load_relaxed(&record_lost_elsewhere);
+	uint64_t lost = load_relaxed(&record_lost_elsewhere) + lost_without_file;
 
-	if (lost == elsewhere_told)
+	if (complete_ns == ledger_ns && lost == packet.discarded)
 		return;
-	if (elsewhere_told == 0)
-		memset(&file, 0, sizeof(file));
+	ledger_ns = complete_ns;
 	memset(&packet, 0, sizeof(packet));
 	packet.magic = RECORD_MAGIC;
 	memcpy(packet.uuid, config->uuid, sizeof(packet.uuid));
 	packet.begin_ns = began_ns;
-	store_relaxed(&packet.end_ns, os_now_ns());
+	store_relaxed(&packet.end_ns, complete_ns);
 	store_relaxed(&packet.content_bits, RECORD_HEAD_BYTES * 8);
 	packet.packet_bits = RECORD_PACKET_BYTES * 8;
 	packet.discarded = lost;
-	if (write_packets(&file, 0, &packet, 1) == 1)
-		elsewhere_told = lost;
+	(void)!write_packets(&ledger, 0, &packet, 1);
 }
 
+/* An event has its time before the writer can see it. So a stream whose thread is in between is complete only until the
+ * last cycle. The thread's `busy` is a plain store; the barrier makes all threads' stores until now visible, and who
+ * sets it later has a later time. */
+static bool all_are_idle_since_barrier(void)
+{
+	for (size_t i = 0; i < RECORD_STREAMS_MAX; i++) {
+		const struct record_stream *stream = record_stream_at(i);
+		if (!stream)
+			return true;
+		/* acquire: what it appended before is there; pairs with the release in record_append() */
+		if (load_acquire(&stream->busy))
+			return false;
+	}
+	return true;
+}
+
+static void barrier(void)
+{
+#if defined(SYS_membarrier)
+	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+#endif
+}
+
+/* One cycle. */
 static bool write_all(bool end)
 {
 	bool news = false;
-	uint64_t lost = load_relaxed(&record_lost_elsewhere) + load_relaxed(&lost_of_ended);
+	uint64_t now_ns = os_now_ns(), lost = 0;
 
+	barrier();
+	bool complete = all_are_idle_since_barrier();
 	for (size_t i = 0; i < RECORD_STREAMS_MAX; i++) {
 		struct record_stream *stream = record_stream_at(i);
 		if (!stream)
@@ -295,8 +334,8 @@ static bool write_all(bool end)
 		if (load_relaxed(&stream->generation) == config->generation)
 			lost += load_relaxed(&stream->lost) + stream->file.lost;
 	}
-	write_elsewhere();
-	store_relaxed(&events_lost, lost);
+	write_ledger(complete && !cut && (news || end) ? now_ns : ledger_ns);
+	store_relaxed(&events_lost, lost + load_relaxed(&record_lost_elsewhere) + lost_of_ended);
 	return news;
 }
 
@@ -321,15 +360,18 @@ static bool open_folder(char *error)
 {
 	if (folder >= 0)
 		close(folder);
-	file_bytes = 0;
-	elsewhere_told = 0;
+	file_bytes = lost_of_ended = lost_without_file = 0;
 	began_ns = os_now_ns();
-	troubled = false;
+	ledger_ns = 0;
+	memset(&ledger, 0, sizeof(ledger));
+	cut = false;
 	store_relaxed(&events_written, 0);
 	store_relaxed(&bytes_written, 0);
 	store_relaxed(&streams_written, 0);
 	folder = record_folder_make(config, options, directory, folder_path, sizeof(folder_path),
 				    error);
+	if (folder >= 0)
+		write_ledger(began_ns);
 	return folder >= 0;
 }
 
@@ -352,7 +394,7 @@ static void dump(void)
 		if (load_relaxed(&stream->generation) == config->generation)
 			lost += load_relaxed(&stream->lost) + stream->file.lost;
 	}
-	write_elsewhere();
+	write_ledger(os_now_ns());
 	store_seq_cst(&record_frozen, false);
 	store_relaxed(&events_lost, lost);
 }
@@ -421,6 +463,9 @@ static bool prepare(char *error)
 			       "the writer cannot have descriptors of its own");
 		return false;
 	}
+#if defined(SYS_membarrier)
+	syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+#endif
 	return config->ring ? record_folder_check(directory, error) : open_folder(error);
 }
 
@@ -470,7 +515,6 @@ bool record_writer_start(const struct record_config *with, const struct record_o
 	store_relaxed(&bytes_written, 0);
 	store_relaxed(&streams_written, 0);
 	store_relaxed(&events_lost, 0);
-	store_relaxed(&lost_of_ended, 0);
 	store_relaxed(&request, RECORD_NO_REQUEST);
 	store_relaxed(&phase, WRITER_STARTING);
 	int reason = make_thread(STACK_BYTES);

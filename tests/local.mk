@@ -215,6 +215,9 @@ tests_migrate_state_test_LDADD = $(shim_ldadd)
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
 slow_tests += tests/migrate_live_test.sh
 check_PROGRAMS += tests/migrate_owner
+slow_tests += tests/migrate_record_test.py
+check_PROGRAMS += tests/record_operations
+tests_record_operations_LDADD = $(shim_ldadd)
 endif
 
 # make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
@@ -238,6 +241,8 @@ EXTRA_DIST += \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_record_test.py \
+	tests/record_trace.py \
 	tests/migrate_torture_test.sh
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']
