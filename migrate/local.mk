@@ -6,14 +6,24 @@ libhakmem_la_SOURCES += \
 	migrate/apart.c \
 	migrate/apart.h \
 	migrate/api.c \
+	migrate/arms.c \
+	migrate/arms.h \
 	migrate/attend.c \
 	migrate/attend.h \
 	migrate/control.c \
 	migrate/control.h \
+	migrate/drain.c \
+	migrate/drain.h \
 	migrate/file.c \
 	migrate/file.h \
+	migrate/guard.c \
+	migrate/guard.h \
+	migrate/guard_setting.c \
+	migrate/guard_setting.h \
 	migrate/hash.c \
 	migrate/hash.h \
+	migrate/held.c \
+	migrate/held.h \
 	migrate/identity.c \
 	migrate/identity.h \
 	migrate/page.c \
@@ -41,6 +51,12 @@ libhakmem_la_SOURCES += \
 	migrate/report.h \
 	migrate/rollback.c \
 	migrate/rollback.h \
+	migrate/rollout.c \
+	migrate/rollout.h \
+	migrate/rollout_run.c \
+	migrate/rollout_run.h \
+	migrate/sequence.c \
+	migrate/sequence.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/start.c \
@@ -67,6 +83,10 @@ hakmem_SOURCES = \
 	migrate/record_format.h \
 	migrate/record_options.c \
 	migrate/record_options.h \
+	migrate/rollout.c \
+	migrate/rollout.h \
+	migrate/sequence.c \
+	migrate/sequence.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/tool/classes.c \
@@ -79,16 +99,31 @@ hakmem_SOURCES = \
 	migrate/tool/output.h \
 	migrate/tool/record.c \
 	migrate/tool/ps.c \
+	migrate/tool/rollout.c \
+	migrate/tool/rollout_report.c \
+	migrate/tool/rollout_report.h \
 	migrate/tool/run.c \
 	migrate/tool/show.c \
 	migrate/tool/show.h \
 	migrate/tool/show_json.c \
 	migrate/tool/steer.c \
+	migrate/tool/table.c \
+	migrate/tool/table.h \
 	migrate/tool/target.c \
 	migrate/tool/tool.h
 hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"'
-hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS)
-hakmem_LDADD = $(JSON_C_LIBS)
+hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS) $(CURSES_CFLAGS)
+hakmem_LDADD = $(JSON_C_LIBS) $(CURSES_LIBS)
+if CURSES
+hakmem_SOURCES += \
+	migrate/tool/screen.c \
+	migrate/tool/screen.h \
+	migrate/tool/terminal.c \
+	migrate/tool/terminal.h \
+	migrate/tool/top.c
+else
+hakmem_SOURCES += migrate/tool/no_top.c
+endif
 
 dist_man_MANS += migrate/tool/hakmem.1
 

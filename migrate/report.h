@@ -13,7 +13,10 @@
  * reader: from the waiting thread a line that nobody takes is lost. Keeps errno. */
 COLD void report_text(const char *text);
 
-/* The calling thread has a descriptor table of its own from now on. Three threads of a process at most, at a time. */
+/* To the system's log from now on, and to standard error only where that takes nothing. */
+void report_to_syslog(bool wanted);
+
+/* The calling thread has a descriptor table of its own from now on. Four threads of a process at most, at a time. */
 void report_from_apart(void);
 /* It ends. */
 void report_ends(void);

@@ -6,13 +6,18 @@
  * migration, never the program.
  */
 #include "migrate/control.h"
+#include "migrate/drain.h"
 #include "migrate/file.h"
+#include "migrate/guard.h"
 #include "migrate/record.h"
+#include "migrate/rollback.h"
 #include "migrate/state.h"
 #include "shim/base/check.h"
 #include "shim/hooks.h"
 #include "shim/init.h"
+#include "shim/route.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void take_environment(const char *text)
@@ -42,6 +47,7 @@ void shim_at_start(void)
 		take_environment(text);
 	control_read_settings();
 	record_read_settings();
+	guard_read_environment();
 	if (file_path()[0])
 		file_load();
 }
@@ -58,7 +64,18 @@ void shim_at_fork_child(void)
 	control_fork_child();
 }
 
+/* The wish is taken back before it is done: what comes meanwhile wishes anew. */
 void shim_at_attention(void)
 {
-	control_attention();
+	int saved_errno = errno;
+
+	drain_this_thread();
+	if (!control_is_young() && !drain_wants_attention()) {
+		shim_attend(false);
+		if (rollback_is_undelivered() || drain_wants_attention())
+			shim_attend(true);
+		control_attention();
+	}
+	rollback_deliver();
+	errno = saved_errno;
 }

@@ -28,6 +28,14 @@ void shim_at_fork_child(void);
  * thread that is in the hook already. Implemented by migrate/start.c. */
 void shim_at_attention(void);
 
+/* next had no memory for a request of the class and the system behind us had: called when the request is served. At any
+ * time after the first allocation; nothing may be allocated. Implemented by migrate/guard.c. */
+void shim_at_next_failure(unsigned class);
+
+/* A malloc that was sampled (next_ask_for_sample()) took so long, from the slow path's beginning to its end; by_next:
+ * next served it. Nothing may be allocated. Implemented by migrate/arms.c. */
+void shim_at_sample(unsigned class, bool by_next, uint64_t ns);
+
 /* --- what watch.h sees ----------------------------------------------------------------------------
  *
  * Between shim_record() and its end: mallocs after the act, frees before it, reallocs on both sides; only

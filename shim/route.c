@@ -5,6 +5,7 @@
 #include "legacy/legacy.h"
 #include "next/next.h"
 #include "shim/base/lock.h"
+#include "shim/checked.h"
 #include "shim/init.h"
 #include "shim/system.h"
 
@@ -172,6 +173,8 @@ void shim_routes_start(bool everything_system)
 	shim_flips_begin(&mask);
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		enum shim_backend backend = first_side(class, everything_system);
+		if (checked_on() && !everything_system)
+			store_relaxed(&shim_routes[class], SHIM_CHECKED);
 		store_relaxed(&shim_old_side[class], (uint8_t)backend);
 		route_store(class, backend, backend == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
 	}

@@ -18,6 +18,9 @@
  * above, so that they are asked for where none of them was found, and nowhere else; while one is there the door is
  * shut.
  *
+ * SHIM_CHECKED is another such bit, in every word or in none, from the start: the process runs with HAKMEM_CHECK.
+ * Legacy's classes are still legacy's then; all others are next's.
+ *
  * legacy serves LEGACY_MIN_BYTES to LEGACY_MAX_BYTES at 16-byte alignment. What it cannot serve of a
  * class that is routed to it (larger alignments) goes to the system, in a static program to next.
  */
@@ -37,9 +40,10 @@ enum shim_backend {
 	SHIM_NEXT,
 	SHIM_SHARE, /* next for a share of the heaps: no backend, but a route */
 };
-#define SHIM_ATTEND 0x80
-#define SHIM_RECORD 0x20
-#define SHIM_BITS   (SHIM_ATTEND | SHIM_RECORD)
+#define SHIM_ATTEND  0x80
+#define SHIM_CHECKED 0x40
+#define SHIM_RECORD  0x20
+#define SHIM_BITS    (SHIM_ATTEND | SHIM_CHECKED | SHIM_RECORD)
 
 typedef _Atomic uint8_t shim_route_word;
 extern HIDDEN shim_route_word shim_routes[NEXT_CLASSES];   /* [any thread] who serves the class */

@@ -34,10 +34,13 @@ static enum shim_served owner_of(const void *block, enum map_kind kind)
 {
 	switch (kind) {
 	case MAP_NEXT:
+	case MAP_NEXT_CHECKED:
 		return load_relaxed(&page_of(block)->owner) == OWNER_SPAN ? SHIM_SERVED_NEXT_SPAN : SHIM_SERVED_NEXT;
 	case MAP_NEXT_HUGE:
 	case MAP_NEXT_HUGE_REST:
 		return SHIM_SERVED_NEXT_HUGE;
+	case MAP_NEXT_GUARDED:
+		return SHIM_SERVED_NEXT;
 	case MAP_LEGACY:
 		return SHIM_SERVED_LEGACY;
 	case MAP_STRANGER:
@@ -59,18 +62,19 @@ static enum shim_served legacy_layer(const struct before *before)
 
 static enum shim_served served_by(const void *block, const struct before *before)
 {
-	enum shim_served owner = owner_of(block, map_kind_of(block));
-	if (owner == SHIM_SERVED_NEXT)
+	enum map_kind kind = map_kind_of(block);
+	enum shim_served owner = owner_of(block, kind);
+	if (owner == SHIM_SERVED_NEXT && kind != MAP_NEXT_GUARDED)
 		return page_of(block) == before->at_hand ? SHIM_SERVED_NEXT_HAND :
 							   SHIM_SERVED_NEXT_REFILL;
 	return owner == SHIM_SERVED_LEGACY ? legacy_layer(before) : owner;
 }
 
-void *watch_malloc(enum shim_backend backend, size_t bytes, uint32_t site, bool by_site)
+void *watch_malloc(unsigned word, size_t bytes, uint32_t site, bool by_site)
 {
 	struct before before;
-	look_before(&before, backend, bytes);
-	void *block = shim_malloc_from(backend, bytes, site, by_site);
+	look_before(&before, shim_route_resolve(next_class_of(bytes), word), bytes);
+	void *block = shim_malloc_from(word, bytes, site, by_site);
 	if (likely(block != NULL))
 		shim_at_malloc(block, bytes, served_by(block, &before));
 	return block;
@@ -85,9 +89,9 @@ static enum shim_backend backend_of(size_t bytes)
 void *watch_calloc(size_t bytes, size_t each_bytes)
 {
 	struct before before;
-	enum shim_backend backend = backend_of(bytes);
-	look_before(&before, backend, bytes);
-	void *block = shim_calloc_from(backend, bytes);
+	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	look_before(&before, shim_route_resolve(class, word), bytes);
+	void *block = shim_calloc_from(word, bytes);
 	if (likely(block != NULL))
 		shim_at_calloc(block, each_bytes ? bytes / each_bytes : 0, each_bytes,
 			       served_by(block, &before));
@@ -105,9 +109,14 @@ void *watch_aligned(size_t alignment, size_t bytes)
 	return block;
 }
 
-void watch_free(void *block, enum map_kind kind)
+void watch_tell_free(void *block, enum map_kind kind)
 {
 	shim_at_free(block, owner_of(block, kind));
+}
+
+void watch_free(void *block, enum map_kind kind)
+{
+	watch_tell_free(block, kind);
 	shim_free_unwatched(block, kind);
 }
 

@@ -15,12 +15,15 @@
 #include "shim/base/map.h"
 #include "shim/route.h"
 
-MUST_USE void *watch_malloc(enum shim_backend backend, size_t bytes, uint32_t site, bool by_site);
+/* word: the route's, as it is */
+MUST_USE void *watch_malloc(unsigned word, size_t bytes, uint32_t site, bool by_site);
 /* bytes: in all */
 MUST_USE void *watch_calloc(size_t bytes, size_t each_bytes);
 /* alignment: a power of two above NEXT_ALIGNMENT. NULL without memory; errno may be changed. */
 MUST_USE void *watch_aligned(size_t alignment, size_t bytes);
 void watch_free(void *block, enum map_kind kind);
+/* Only tells of it. */
+void watch_tell_free(void *block, enum map_kind kind);
 MUST_USE void *watch_realloc(void *block, size_t bytes, enum map_kind kind); /* bytes > 0 */
 
 #endif

@@ -42,6 +42,8 @@ enum map_kind {
 	MAP_STRANGER = 0,  /* not ours: the system's, the stack, anything */
 	MAP_NEXT = 1,	   /* an ordinary segment of next */
 	MAP_LEGACY = 2,	   /* a chunk of legacy's pages */
+	MAP_NEXT_CHECKED = 6, /* a segment of next whose blocks are not for free's fast path */
+	MAP_NEXT_GUARDED = 7, /* pages of single blocks between guards (shim/guarded.h) */
 	MAP_NEXT_HUGE = 8, /* the first slot of a block of next that has a mapping of its own */
 	MAP_NEXT_HUGE_REST = 9, /* its further slots; the last may be shared with strangers */
 	MAP_NEXT_HUGE_GONE = 10, /* such a block began here and was given back: perhaps a stranger now */
@@ -99,6 +101,11 @@ INLINE bool map_is_huge(const void *address)
 INLINE enum map_kind map_kind_of(const void *address)
 {
 	return map_kind_of_slot((uintptr_t)address >> MAP_SLOT_SHIFT);
+}
+
+INLINE bool map_is_segment(enum map_kind kind)
+{
+	return likely(kind == MAP_NEXT) || kind == MAP_NEXT_CHECKED;
 }
 
 #endif
