@@ -102,6 +102,22 @@ hakmem_SOURCES = \
 	migrate/tool/rollout.c \
 	migrate/tool/rollout_report.c \
 	migrate/tool/rollout_report.h \
+	migrate/tool/replay/advise.c \
+	migrate/tool/replay/compare.c \
+	migrate/tool/replay/compare.h \
+	migrate/tool/replay/compare_html.c \
+	migrate/tool/replay/compare_plot.c \
+	migrate/tool/replay/compare_show.c \
+	migrate/tool/replay/engine.c \
+	migrate/tool/replay/engine.h \
+	migrate/tool/replay/estimate.c \
+	migrate/tool/replay/estimate.h \
+	migrate/tool/replay/guard.c \
+	migrate/tool/replay/prepare.c \
+	migrate/tool/replay/prepare.h \
+	migrate/tool/replay/replay.c \
+	migrate/tool/replay/report.c \
+	migrate/tool/replay/report.h \
 	migrate/tool/run.c \
 	migrate/tool/show.c \
 	migrate/tool/show.h \
@@ -110,10 +126,23 @@ hakmem_SOURCES = \
 	migrate/tool/table.c \
 	migrate/tool/table.h \
 	migrate/tool/target.c \
-	migrate/tool/tool.h
-hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"'
+	migrate/tool/tool.h \
+	migrate/tool/trace/command.c \
+	migrate/tool/trace/command.h \
+	migrate/tool/trace/export.c \
+	migrate/tool/trace/import.c \
+	migrate/tool/trace/info.c \
+	migrate/tool/trace/info.h \
+	migrate/tool/trace/info_plot.c \
+	migrate/tool/trace/info_show.c \
+	migrate/tool/trace/plot.c \
+	migrate/tool/trace/plot.h \
+	migrate/tool/trace/progress.c \
+	migrate/tool/trace/progress.h
+hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"' \
+	-DHAKMEM_LIBEXECDIR='"$(pkglibexecdir)"'
 hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS) $(CURSES_CFLAGS)
-hakmem_LDADD = $(JSON_C_LIBS) $(CURSES_LIBS)
+hakmem_LDADD = libhakmem_trace.la $(JSON_C_LIBS) $(CURSES_LIBS) -lm
 if CURSES
 hakmem_SOURCES += \
 	migrate/tool/screen.c \
@@ -124,6 +153,42 @@ hakmem_SOURCES += \
 else
 hakmem_SOURCES += migrate/tool/no_top.c
 endif
+
+# What reads traces, which the tests and the fuzz targets read by, too.
+noinst_LTLIBRARIES += libhakmem_trace.la
+libhakmem_trace_la_SOURCES = \
+	migrate/tool/replay/compile.c \
+	migrate/tool/replay/compile.h \
+	migrate/tool/trace/android.c \
+	migrate/tool/trace/ctf.c \
+	migrate/tool/trace/ctf.h \
+	migrate/tool/trace/ctf_write.c \
+	migrate/tool/trace/event.h \
+	migrate/tool/trace/format.h \
+	migrate/tool/trace/logalloc.c \
+	migrate/tool/trace/map.c \
+	migrate/tool/trace/map.h \
+	migrate/tool/trace/mtrace.c \
+	migrate/tool/trace/reader.c \
+	migrate/tool/trace/reader.h \
+	migrate/tool/trace/source.c \
+	migrate/tool/trace/source.h \
+	migrate/tool/trace/text.h \
+	migrate/tool/trace/track.c \
+	migrate/tool/trace/track.h
+libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
+libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)
+
+# The process in which a trace is replayed. No sanitizer: its malloc is what the replay is about.
+pkglibexec_PROGRAMS = hakmem-replay
+hakmem_replay_SOURCES = \
+	migrate/tool/replay/child.c \
+	migrate/tool/replay/child.h \
+	migrate/tool/replay/program.h \
+	migrate/tool/replay/watch.c \
+	migrate/tool/replay/worker.c
+hakmem_replay_CFLAGS = -std=gnu17 $(WARN_CFLAGS) $(NOBUILTIN_CFLAGS)
+hakmem_replay_LDFLAGS =
 
 dist_man_MANS += migrate/tool/hakmem.1
 

@@ -64,8 +64,9 @@ INLINE bool page_counts(const struct next_page *page)
 /* [owner] The page is about to be in a slot: its countdown begins anew, whether it counted before or not. */
 void heap_count_begin(struct next_heap *heap, struct next_page *page);
 
-/* [owner] It is so no longer: its countdown is block_count until somebody knows better. */
-void heap_count_end(struct next_heap *heap, struct next_page *page);
+/* [owner] It is so no longer, and that many of its blocks are free: its countdown is block_count until somebody
+ * knows better. */
+void heap_count_end(struct next_heap *heap, struct next_page *page, uint32_t free);
 
 /* [owner] page_merge(), and counts. */
 uint32_t heap_merge(struct next_heap *heap, struct next_page *page);

@@ -31,6 +31,16 @@ static const struct tool_command commands[] = {
 	{ .name = "record",
 	  .summary = "record what a process allocates, as a trace",
 	  .main = tool_record },
+	{ .name = "trace", .summary = "import, inspect and export traces", .main = tool_trace },
+	{ .name = "replay",
+	  .summary = "replay a trace on a plan or another library",
+	  .main = tool_replay },
+	{ .name = "compare",
+	  .summary = "replay traces on an old plan and a new one, and judge",
+	  .main = tool_compare },
+	{ .name = "advise",
+	  .summary = "turn a comparison into a plan and an order of rollout",
+	  .main = tool_advise },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

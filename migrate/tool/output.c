@@ -57,7 +57,8 @@ const char *output_time(uint64_t seconds, char out[OUTPUT_BYTES])
 	else if (hours == 0)
 		(void)snprintf(out, OUTPUT_BYTES, "%llu min", minutes);
 	else if (hours < 24)
-		(void)snprintf(out, OUTPUT_BYTES, "%llu h %llu min", hours, minutes % 60);
+		(void)snprintf(out, OUTPUT_BYTES, "%u h %u min", (unsigned)hours,
+			       (unsigned)(minutes % 60));
 	else
 		(void)snprintf(out, OUTPUT_BYTES, "%llu d %llu h", hours / 24, hours % 24);
 	return out;

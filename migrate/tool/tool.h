@@ -14,6 +14,8 @@
  * client.c    its control page
  * top.c       hakmem top: one of them, live (screen.c what it draws, terminal.c on what)
  * show.c, show_json.c, table.c, output.c   how all that is shown
+ * trace/      hakmem trace: traces of all formats, read, shown, converted
+ * replay/     hakmem replay: traces compiled and run again in a child process
  */
 #ifndef TOOL_TOOL_H
 #define TOOL_TOOL_H
@@ -33,6 +35,8 @@ enum tool_exit {
 	EXIT_HELD = 11,		/* patience was over, or somebody gave another plan */
 	EXIT_INTERRUPTED = 12,
 	EXIT_ENDED = 13,	/* the process ended meanwhile */
+	EXIT_HOLD = 6,		/* compare: not enough is known to promote */
+	EXIT_ROLL_BACK = 7,	/* compare: new is surely worse than the guardrails allow */
 	EXIT_NO_LIBRARY = 125,	/* run: no library to preload */
 	EXIT_NOT_STARTED = 126, /* run: the command exists and cannot be executed */
 	EXIT_NOT_FOUND = 127,	/* run: there is no such command */
@@ -57,6 +61,10 @@ int tool_watch(int argc, char **argv);
 int tool_top(int argc, char **argv);
 int tool_rollout(int argc, char **argv);
 int tool_record(int argc, char **argv);
+int tool_trace(int argc, char **argv);
+int tool_replay(int argc, char **argv);
+int tool_compare(int argc, char **argv);
+int tool_advise(int argc, char **argv);
 
 /* --- common.c --------------------------------------------------------------------------------- */
 
