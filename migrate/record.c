@@ -24,6 +24,7 @@
 #include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/route.h"
+#include "shim/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +65,8 @@ struct self {
 };
 static TLS_FAST struct self self;
 
-static _Atomic uint64_t threads; /* numbered so far in this recording */
+static _Atomic uint64_t threads;      /* numbered so far in this recording */
+static _Atomic bool frees_were_lost; /* in this recording: marks of blocks that are free */
 
 /* --- ids ------------------------------------------------------------------------------------------ */
 
@@ -218,20 +220,29 @@ static void tell_new(const struct record_config *config, void *block, enum recor
 		record_mark_clear(block);
 }
 
-/* True if the allocation is to be told. One that is not may lie where a recorded one did whose free was lost. */
-static bool is_wanted(const struct record_config *config, const void *block)
+/* One that is not drawn may come to lie where a recorded one did whose free was lost. */
+enum shim_wish shim_before_malloc(void)
 {
+	const struct record_config *config = config_now();
+	if (!config)
+		return SHIM_TELL_NOTHING;
 	if (drawn(config))
-		return true;
-	if (unlikely(record_mark_is_set(block)))
+		return SHIM_TELL_ALL;
+	/* relaxed: whoever lost the free is this thread, or gave the address on in some ordered way */
+	return unlikely(load_relaxed(&frees_were_lost)) ? SHIM_TELL_ADDRESS : SHIM_TELL_NOTHING;
+}
+
+void shim_at_address(void *block)
+{
+	const struct record_config *config = config_now();
+	if (config && unlikely(record_mark_is_set(block)))
 		(void)!tell_lost_free(config, block);
-	return false;
 }
 
 void shim_at_malloc(void *block, size_t bytes, enum shim_served served)
 {
 	const struct record_config *config = config_now();
-	if (!config || !is_wanted(config, block))
+	if (!config)
 		return;
 	bool compact = is_short(bytes, 0);
 	struct payload payload = { .length = 0 };
@@ -243,7 +254,7 @@ void shim_at_malloc(void *block, size_t bytes, enum shim_served served)
 void shim_at_calloc(void *block, size_t count, size_t bytes, enum shim_served served)
 {
 	const struct record_config *config = config_now();
-	if (!config || !is_wanted(config, block))
+	if (!config)
 		return;
 	bool compact = is_short(count, bytes);
 	struct payload payload = { .length = 0 };
@@ -256,7 +267,7 @@ void shim_at_calloc(void *block, size_t count, size_t bytes, enum shim_served se
 void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_served served)
 {
 	const struct record_config *config = config_now();
-	if (!config || !is_wanted(config, block))
+	if (!config)
 		return;
 	bool compact = is_short(alignment, bytes);
 	struct payload payload = { .length = 0 };
@@ -267,23 +278,27 @@ void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_serv
 }
 
 /* The mark goes with the event: where that is lost, whoever is handed the address next makes up for it. */
-void shim_at_free(void *block, enum shim_served served)
+void shim_at_free(void *block, enum map_kind kind)
 {
 	if (likely(!record_mark_is_set(block)))
 		return;
 	const struct record_config *config = config_now();
-	if (config && tell_free(config, block, served))
+	if (config && tell_free(config, block, watch_owner_of(block, kind)))
 		record_mark_clear(block);
+	else
+		store_relaxed(&frees_were_lost, true);
 }
 
-bool shim_at_realloc(void *block, enum shim_served served)
+bool shim_at_realloc(void *block, enum map_kind kind)
 {
 	if (!record_mark_is_set(block))
 		return false;
 	const struct record_config *config = config_now();
 	uint64_t id = config ? id_of(config, block) : 0;
-	if (!config || !tell(config, RECORD_REALLOC_BEGIN, served, &id, 6))
+	if (!config || !tell(config, RECORD_REALLOC_BEGIN, watch_owner_of(block, kind), &id, 6)) {
+		store_relaxed(&frees_were_lost, true);
 		return false;
+	}
 	record_mark_clear(block);
 	/* What it allocates and frees on its way is this one event's. */
 	self.inside = true;
@@ -398,6 +413,7 @@ static bool start(char *error)
 	struct record_config *config = make_config();
 	record_streams_start(config);
 	store_relaxed(&threads, 0);
+	store_relaxed(&frees_were_lost, false);
 	if (!record_writer_start(config, &options, directory, error))
 		return false;
 	record_marks_clear_all();

@@ -8,7 +8,7 @@
 #ifndef SHIM_HOOKS_H
 #define SHIM_HOOKS_H
 
-#include "shim/base/compiler.h"
+#include "shim/base/map.h"
 
 /* Reads the settings of the process and applies the plan through shim_route_change(). Called once, at the
  * end of the first allocation's initialisation, by the thread that made it; other threads may be
@@ -57,12 +57,21 @@ enum shim_served {
 	SHIM_SERVED_NEXT,
 };
 
+/* Before a malloc: what is to be told of it. */
+enum shim_wish {
+	SHIM_TELL_NOTHING,
+	SHIM_TELL_ADDRESS, /* shim_at_address() alone */
+	SHIM_TELL_ALL,	   /* one of the next three */
+};
+MUST_USE enum shim_wish shim_before_malloc(void);
+void shim_at_address(void *block);
 void shim_at_malloc(void *block, size_t bytes, enum shim_served served);
 void shim_at_calloc(void *block, size_t count, size_t bytes, enum shim_served served);
 void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_served served);
-void shim_at_free(void *block, enum shim_served served);
+/* Who serves it is what watch_owner_of() says. */
+void shim_at_free(void *block, enum map_kind kind);
 /* True: shim_at_realloc_end() has to be called; `after` is NULL if there was no memory. */
-MUST_USE bool shim_at_realloc(void *block, enum shim_served served);
+MUST_USE bool shim_at_realloc(void *block, enum map_kind kind);
 void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_served served);
 
 #endif

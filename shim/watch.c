@@ -29,8 +29,7 @@ static void look_before(struct before *before, enum shim_backend backend, size_t
 	}
 }
 
-/* Whose the block is. */
-static enum shim_served owner_of(const void *block, enum map_kind kind)
+enum shim_served watch_owner_of(const void *block, enum map_kind kind)
 {
 	switch (kind) {
 	case MAP_NEXT:
@@ -63,19 +62,30 @@ static enum shim_served legacy_layer(const struct before *before)
 static enum shim_served served_by(const void *block, const struct before *before)
 {
 	enum map_kind kind = map_kind_of(block);
-	enum shim_served owner = owner_of(block, kind);
+	enum shim_served owner = watch_owner_of(block, kind);
 	if (owner == SHIM_SERVED_NEXT && kind != MAP_NEXT_GUARDED)
 		return page_of(block) == before->at_hand ? SHIM_SERVED_NEXT_HAND :
 							   SHIM_SERVED_NEXT_REFILL;
 	return owner == SHIM_SERVED_LEGACY ? legacy_layer(before) : owner;
 }
 
+/* After a malloc. */
+static bool may_tell(void *block, enum shim_wish wish)
+{
+	if (block && wish == SHIM_TELL_ADDRESS)
+		shim_at_address(block);
+	return block && wish == SHIM_TELL_ALL;
+}
+
 void *watch_malloc(unsigned word, size_t bytes, uint32_t site, bool by_site)
 {
 	struct before before;
+	enum shim_wish wish = shim_before_malloc();
+	if (likely(wish == SHIM_TELL_NOTHING))
+		return shim_malloc_from(word, bytes, site, by_site);
 	look_before(&before, shim_route_resolve(next_class_of(bytes), word), bytes);
 	void *block = shim_malloc_from(word, bytes, site, by_site);
-	if (likely(block != NULL))
+	if (may_tell(block, wish))
 		shim_at_malloc(block, bytes, served_by(block, &before));
 	return block;
 }
@@ -90,9 +100,10 @@ void *watch_calloc(size_t bytes, size_t each_bytes)
 {
 	struct before before;
 	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	enum shim_wish wish = shim_before_malloc();
 	look_before(&before, shim_route_resolve(class, word), bytes);
 	void *block = shim_calloc_from(word, bytes);
-	if (likely(block != NULL))
+	if (may_tell(block, wish))
 		shim_at_calloc(block, each_bytes ? bytes / each_bytes : 0, each_bytes,
 			       served_by(block, &before));
 	return block;
@@ -102,16 +113,17 @@ void *watch_aligned(size_t alignment, size_t bytes)
 {
 	struct before before;
 	enum shim_backend backend = backend_of(bytes);
+	enum shim_wish wish = shim_before_malloc();
 	look_before(&before, backend, bytes);
 	void *block = shim_aligned_from(backend, alignment, bytes);
-	if (likely(block != NULL))
+	if (may_tell(block, wish))
 		shim_at_aligned(block, alignment, bytes, served_by(block, &before));
 	return block;
 }
 
 void watch_tell_free(void *block, enum map_kind kind)
 {
-	shim_at_free(block, owner_of(block, kind));
+	shim_at_free(block, kind);
 }
 
 void watch_free(void *block, enum map_kind kind)
@@ -123,13 +135,13 @@ void watch_free(void *block, enum map_kind kind)
 void *watch_realloc(void *block, size_t bytes, enum map_kind kind)
 {
 	struct before before;
-	if (!shim_at_realloc(block, owner_of(block, kind)))
+	if (!shim_at_realloc(block, kind))
 		return shim_realloc_unwatched(block, bytes, kind);
 	look_before(&before, backend_of(bytes), bytes);
 	void *after = shim_realloc_unwatched(block, bytes, kind);
 	enum shim_served served = SHIM_SERVED_UNKNOWN;
 	if (after)
-		served = after == block ? owner_of(block, map_kind_of(block)) :
+		served = after == block ? watch_owner_of(block, map_kind_of(block)) :
 					  served_by(after, &before);
 	shim_at_realloc_end(block, after, bytes, served);
 	return after;

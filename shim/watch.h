@@ -13,6 +13,7 @@
 #define SHIM_WATCH_H
 
 #include "shim/base/map.h"
+#include "shim/hooks.h"
 #include "shim/route.h"
 
 /* word: the route's, as it is */
@@ -24,6 +25,8 @@ MUST_USE void *watch_aligned(size_t alignment, size_t bytes);
 void watch_free(void *block, enum map_kind kind);
 /* Only tells of it. */
 void watch_tell_free(void *block, enum map_kind kind);
+/* Whose the block is, in a slot of that kind. */
+MUST_USE enum shim_served watch_owner_of(const void *block, enum map_kind kind);
 MUST_USE void *watch_realloc(void *block, size_t bytes, enum map_kind kind); /* bytes > 0 */
 
 #endif
