@@ -295,6 +295,9 @@ tests_migrate_state_test_LDADD = $(shim_ldadd)
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
 check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
+slow_tests += tests/migrate_record_test.py
+check_PROGRAMS += tests/record_operations
+tests_record_operations_LDADD = $(shim_ldadd)
 endif
 
 # The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
@@ -350,6 +353,8 @@ EXTRA_DIST += \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_record_test.py \
+	tests/record_trace.py \
 	tests/migrate_top_test.py \
 	tests/migrate_walk_test.py \
 	tests/terminal.py \
