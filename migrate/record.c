@@ -36,16 +36,18 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define CONFIGS	       8
+#define CONFIGS		 8
 #define EXIT_PATIENCE_MS 2000
-#define CLAIM_AGAIN    256 /* events without a stream before one is asked for again */
+/* In the last one ThreadSanitizer has given the thread up, and its clock_gettime() faults. */
+#define LAST_ROUND  (PTHREAD_DESTRUCTOR_ITERATIONS - THREAD_SANITIZER)
+#define CLAIM_AGAIN 256 /* events without a stream before one is asked for again */
 
 enum record_state { RECORD_OFF, RECORD_STARTING, RECORD_ON, RECORD_STOPPING };
 
 static _Atomic uint32_t state;
 static uint32_t generations; /* [whoever moved state on] */
 static struct record_config configs[CONFIGS];
-static struct record_options options;	/* [whoever moved state on] */
+static struct record_options options; /* [whoever moved state on] */
 static char directory[PATH_MAX], option_text[RECORD_OPTIONS_BYTES];
 static bool by_settings, wanted_again; /* [const after the start; the child of a fork] */
 static struct record_status last;      /* of the recording that ended last */
@@ -57,15 +59,15 @@ static bool end_key_made;
 struct self {
 	struct record_stream *stream; /* NULL: none yet */
 	uint32_t generation;	      /* of what follows, and of the stream */
-	bool inside; /* in the middle of what is told already, or of telling it */
-	bool gone;   /* its last destructors run: no stream any more */
-	bool drawn;  /* by thread: this one */
+	bool inside;		      /* in the middle of what is told already, or of telling it */
+	bool gone;		      /* its last destructors run: no stream any more */
+	bool drawn;		      /* by thread: this one */
 	uint32_t patience;
 	uint64_t number, ordinal;
 };
 static TLS_FAST struct self self;
 
-static _Atomic uint64_t threads;      /* numbered so far in this recording */
+static _Atomic uint64_t threads;     /* numbered so far in this recording */
 static _Atomic bool frees_were_lost; /* in this recording: marks of blocks that are free */
 
 /* --- ids ------------------------------------------------------------------------------------------ */
@@ -143,8 +145,7 @@ static struct record_stream *stream_now(const struct record_config *config)
 {
 	if (unlikely(self.generation != config->generation))
 		begin_thread(config);
-	if (unlikely(!self.stream ||
-		     load_relaxed(&self.stream->generation) != config->generation))
+	if (unlikely(!self.stream || load_relaxed(&self.stream->generation) != config->generation))
 		claim_stream(config);
 	struct record_stream *stream = self.stream;
 	if (likely(stream && load_relaxed(&stream->generation) == config->generation))
@@ -165,14 +166,15 @@ static bool drawn(const struct record_config *config)
 	       mix(config->key[0] ^ self.number << 40 ^ ordinal) < config->draw_below;
 }
 
-static bool tell(const struct record_config *config, enum record_event event, enum shim_served served,
-		 const void *payload, size_t bytes)
+static bool tell(const struct record_config *config, enum record_event event,
+		 enum shim_served served, const void *payload, size_t bytes)
 {
 	struct record_stream *stream = stream_now(config);
 	return stream && record_append(config, stream, event, served, payload, bytes);
 }
 
-static bool tell_free(const struct record_config *config, const void *block, enum shim_served served)
+static bool tell_free(const struct record_config *config, const void *block,
+		      enum shim_served served)
 {
 	uint64_t id = id_of(config, block);
 	return tell(config, RECORD_FREE, served, &id, 6);
@@ -326,7 +328,7 @@ void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_serv
 static void thread_ends(void *value)
 {
 	uintptr_t round = (uintptr_t)value;
-	if (round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+	if (round < LAST_ROUND) {
 		pthread_setspecific(end_key, (void *)(round + 1));
 		return;
 	}

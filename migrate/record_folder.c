@@ -86,11 +86,12 @@ static void print_uuid(const unsigned char *uuid, char out[37])
 	size_t length = 0;
 	for (size_t i = 0; i < RECORD_UUID_BYTES; i++)
 		length += (size_t)snprintf(out + length, 37 - length, "%s%02x",
-					   i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
+					   i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+					   uuid[i]);
 }
 
-__attribute__((format(printf, 3, 4))) static void
-print(char *text, size_t *length, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void print(char *text, size_t *length,
+							const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -116,8 +117,9 @@ static void print_clock(char *text, size_t *length)
 	      (long long)(offset_ns / 1000000000), (long long)(offset_ns % 1000000000));
 }
 
-static size_t metadata_text(const struct record_config *config, const struct record_options *options,
-			    const char *program, char text[METADATA_BYTES])
+static size_t metadata_text(const struct record_config *config,
+			    const struct record_options *options, const char *program,
+			    char text[METADATA_BYTES])
 {
 	char uuid[37];
 	size_t length = 0;
@@ -176,9 +178,10 @@ static void program_name(char name[16])
 	if (length > 0 && name[length - 1] == '\n')
 		length--;
 	for (ssize_t i = 0; i < length; i++) {
-		bool plain = (name[i] >= '0' && name[i] <= '9') || (name[i] >= 'a' && name[i] <= 'z') ||
-			     (name[i] >= 'A' && name[i] <= 'Z') || name[i] == '-' || name[i] == '_' ||
-			     (name[i] == '.' && i > 0);
+		bool plain = (name[i] >= '0' && name[i] <= '9') ||
+			     (name[i] >= 'a' && name[i] <= 'z') ||
+			     (name[i] >= 'A' && name[i] <= 'Z') || name[i] == '-' ||
+			     name[i] == '_' || (name[i] == '.' && i > 0);
 		name[i] = plain ? name[i] : '_';
 	}
 	if (length > 0)
@@ -194,8 +197,9 @@ static int open_directory(const char *directory, char *error)
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		(void)fails(error, directory,
-			    errno == ELOOP || errno == ENOTDIR ? "it is no folder, or a symbolic link" :
-								 strerror(errno));
+			    errno == ELOOP || errno == ENOTDIR
+				    ? "it is no folder, or a symbolic link"
+				    : strerror(errno));
 	return fd;
 }
 
@@ -217,7 +221,8 @@ static int make_own(int parent, const char *program, char name[NAME_BYTES])
 		if (attempt > 0)
 			(void)snprintf(name + length, NAME_BYTES - (size_t)length, ".%u", attempt);
 		if (mkdirat(parent, name, 0700) == 0)
-			return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			return openat(parent, name,
+				      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (errno != EEXIST)
 			break;
 	}

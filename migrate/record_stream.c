@@ -220,15 +220,15 @@ bool record_append(const struct record_config *config, struct record_stream *str
 	/* The kernel's barrier does the rest; the compiler must not. */
 	__asm__ __volatile__("" ::: "memory");
 	uint64_t now_ns = os_now_ns();
-	if (unlikely(stream->at == 0 || stream->at > RECORD_PACKET_BYTES - RECORD_EVENT_MAX_BYTES) &&
+	if (unlikely(stream->at == 0 ||
+		     stream->at > RECORD_PACKET_BYTES - RECORD_EVENT_MAX_BYTES) &&
 	    !next_packet(config, stream, now_ns)) {
 		counter_add(&stream->lost, 1);
 		/* release: as below */
 		store_release(&stream->busy, false);
 		return false;
 	}
-	struct record_packet *packet =
-		&stream->ring[load_relaxed(&stream->head) % stream->packets];
+	struct record_packet *packet = &stream->ring[load_relaxed(&stream->head) % stream->packets];
 	unsigned char *out = (unsigned char *)packet + stream->at;
 	if (likely(now_ns - stream->last_ns < (uint64_t)1 << RECORD_TIME_BITS)) {
 		uint32_t head = (uint32_t)event | (uint32_t)(now_ns << 8) >> 4 | served << 28;

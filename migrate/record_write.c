@@ -52,7 +52,7 @@ static uint64_t began_ns;		    /* [writer] */
 static struct record_file ledger;	    /* [writer] of stream 0 */
 static uint64_t ledger_ns;		    /* [writer] until when all streams are complete */
 static uint64_t lost_of_ended;		    /* [writer] of streams whose thread has ended */
-static uint64_t lost_without_file;	    /* [writer] of these, and others, where no packet was written */
+static uint64_t lost_without_file; /* [writer] of these, and others, where no packet was written */
 static bool cut; /* [writer] there was no room: nothing is written any more but what was lost */
 
 static _Atomic uint64_t events_written, bytes_written, streams_written;
@@ -68,7 +68,8 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t patience
 {
 	struct timespec patience = { .tv_sec = (time_t)(patience_ns / 1000000000u),
 				     .tv_nsec = (long)(patience_ns % 1000000000u) };
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, patience_ns ? &patience : NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, patience_ns ? &patience : NULL, NULL,
+		0);
 }
 
 /* --- files ---------------------------------------------------------------------------------------- */
@@ -141,7 +142,8 @@ static void lose(struct record_file *file, uint64_t events)
 		return;
 	cut = true;
 	(void)snprintf(line, sizeof(line),
-		       "recording into %s: no more room; events are lost, and counted", folder_path);
+		       "recording into %s: no more room; events are lost, and counted",
+		       folder_path);
 	report_text(line);
 }
 
@@ -252,8 +254,7 @@ static bool write_stream(struct record_stream *stream, bool end)
 {
 	/* acquire, both: pair with the releases of the thread */
 	uint32_t state = load_acquire(&stream->state);
-	if (state == RECORD_STREAM_FREE ||
-	    load_acquire(&stream->generation) != config->generation)
+	if (state == RECORD_STREAM_FREE || load_acquire(&stream->generation) != config->generation)
 		return false;
 	uint64_t head = load_acquire(&stream->head), tail = load_relaxed(&stream->tail);
 	uint64_t open_bits = stream->file.open_bits;
@@ -416,7 +417,8 @@ static void end(void)
 		if (!stream)
 			break;
 		if (stream->packets == config->packets)
-			(void)!os_purge(stream->ring, (size_t)stream->packets * RECORD_PACKET_BYTES);
+			(void)!os_purge(stream->ring,
+					(size_t)stream->packets * RECORD_PACKET_BYTES);
 	}
 	if (folder >= 0)
 		close(folder);
@@ -504,8 +506,9 @@ static int make_thread(size_t stack_bytes)
 	return error;
 }
 
-bool record_writer_start(const struct record_config *with, const struct record_options *wanted_options,
-			 const char *where, char error[RECORD_ERROR_BYTES])
+bool record_writer_start(const struct record_config *with,
+			 const struct record_options *wanted_options, const char *where,
+			 char error[RECORD_ERROR_BYTES])
 {
 	config = with;
 	options = wanted_options;

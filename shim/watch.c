@@ -34,7 +34,8 @@ enum shim_served watch_owner_of(const void *block, enum map_kind kind)
 	switch (kind) {
 	case MAP_NEXT:
 	case MAP_NEXT_CHECKED:
-		return load_relaxed(&page_of(block)->owner) == OWNER_SPAN ? SHIM_SERVED_NEXT_SPAN : SHIM_SERVED_NEXT;
+		return load_relaxed(&page_of(block)->owner) == OWNER_SPAN ? SHIM_SERVED_NEXT_SPAN
+									  : SHIM_SERVED_NEXT;
 	case MAP_NEXT_HUGE:
 	case MAP_NEXT_HUGE_REST:
 		return SHIM_SERVED_NEXT_HUGE;
@@ -64,8 +65,8 @@ static enum shim_served served_by(const void *block, const struct before *before
 	enum map_kind kind = map_kind_of(block);
 	enum shim_served owner = watch_owner_of(block, kind);
 	if (owner == SHIM_SERVED_NEXT && kind != MAP_NEXT_GUARDED)
-		return page_of(block) == before->at_hand ? SHIM_SERVED_NEXT_HAND :
-							   SHIM_SERVED_NEXT_REFILL;
+		return page_of(block) == before->at_hand ? SHIM_SERVED_NEXT_HAND
+							 : SHIM_SERVED_NEXT_REFILL;
 	return owner == SHIM_SERVED_LEGACY ? legacy_layer(before) : owner;
 }
 
@@ -141,8 +142,8 @@ void *watch_realloc(void *block, size_t bytes, enum map_kind kind)
 	void *after = shim_realloc_unwatched(block, bytes, kind);
 	enum shim_served served = SHIM_SERVED_UNKNOWN;
 	if (after)
-		served = after == block ? watch_owner_of(block, map_kind_of(block)) :
-					  served_by(after, &before);
+		served = after == block ? watch_owner_of(block, map_kind_of(block))
+					: served_by(after, &before);
 	shim_at_realloc_end(block, after, bytes, served);
 	return after;
 }

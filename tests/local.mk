@@ -61,10 +61,10 @@ AM_TESTS_ENVIRONMENT = \
 	HAKMEM_LIB='$(abs_top_builddir)/.libs/libhakmem.so'; \
 	HAKMEM_SYMBOLS='$(abs_top_srcdir)/$(symbols)'; \
 	top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; \
-	CC='$(CC)'; CXX='$(CXX)'; \
+	CC='$(CC)'; CXX='$(CXX)'; SANITIZER_RUN='$(SANITIZER_RUN)'; \
 	UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS"; \
 	TSAN_OPTIONS="halt_on_error=1:report_thread_leaks=0:$$TSAN_OPTIONS"; \
-	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX UBSAN_OPTIONS TSAN_OPTIONS;
+	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX SANITIZER_RUN UBSAN_OPTIONS TSAN_OPTIONS;
 
 # ---------------------------------------------------------------------------------------- the build
 

@@ -24,7 +24,9 @@ sys.path.insert(0, HERE)
 from record_trace import ALLOCATES, Trace  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("top_builddir") or os.path.join(HERE, "../build"))
-OPERATIONS = os.path.join(BUILD, "tests/record_operations")
+# A program of this build, and what a sanitizer wants before it.
+OPERATIONS = [*os.environ.get("SANITIZER_RUN", "").split(),
+              os.path.join(BUILD, "tests/record_operations")]
 HAKMEM = os.path.join(BUILD, "hakmem")
 LIBRARY = os.environ.get("HAKMEM_LIB") or os.path.join(BUILD, ".libs/libhakmem.so")
 
@@ -57,7 +59,7 @@ class RecordTest(unittest.TestCase):
 
     def operate(self, options="", *arguments, expect=0):
         """Runs the helper. Events, losses and bytes as it was told, and the recording."""
-        done = subprocess.run([OPERATIONS, *arguments, self.directory, options], text=True,
+        done = subprocess.run([*OPERATIONS, *arguments, self.directory, options], text=True,
                               capture_output=True, env=self.environment, check=False)
         self.assertEqual(done.returncode, expect, done.stderr)
         if expect:
@@ -238,7 +240,7 @@ class RecordTest(unittest.TestCase):
         seen = 0
         draw = random.Random(4711)
         for _ in range(8):
-            with subprocess.Popen([OPERATIONS, "-k", "-t", "4", self.directory, "disk=64m"],
+            with subprocess.Popen([*OPERATIONS, "-k", "-t", "4", self.directory, "disk=64m"],
                                   env=self.environment, stdout=subprocess.DEVNULL) as program:
                 # Not from its start: under load that may take any time.
                 while not self.folders():
@@ -337,7 +339,7 @@ class RecordTest(unittest.TestCase):
         out = os.path.join(self.work, "out")
         os.mkdir(out)
         done = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", self.directory,
-                               OPERATIONS, "-t", "4", "-n", "20000", self.directory, ""],
+                               *OPERATIONS, "-t", "4", "-n", "20000", self.directory, ""],
                               env=dict(self.environment, DIRECTORY=self.directory, OUT=out),
                               capture_output=True, text=True, check=False)
         if done.returncode == 77 or "unshare" in done.stderr:

@@ -56,16 +56,15 @@ static void note(struct worker *worker, const char *name, const void *old, const
 		 size_t count, size_t size)
 {
 	if (worker->list)
-		worker->list[worker->done++] = (struct operation){
-			name, (uintptr_t)old, (uintptr_t)address, count, size
-		};
+		worker->list[worker->done++] =
+			(struct operation){ name, (uintptr_t)old, (uintptr_t)address, count, size };
 }
 
 /* Small ones mostly, and of every order up to 8 MiB. */
 static size_t draw_size(struct worker *worker)
 {
-	unsigned bits = draw(worker) % 64 ? (unsigned)(draw(worker) % 12) :
-					    (unsigned)(draw(worker) % 24);
+	unsigned bits = draw(worker) % 64 ? (unsigned)(draw(worker) % 12)
+					  : (unsigned)(draw(worker) % 24);
 	return (size_t)(draw(worker) & (((uint64_t)1 << bits) - 1)) + 1;
 }
 
@@ -157,7 +156,8 @@ static void run(struct worker *workers, unsigned threads, uint64_t seed, bool li
 		workers[i] = (struct worker){ .number = i, .random = seed * 1000 + i + 1 };
 		/* An operation of ours may be three events. */
 		if (list)
-			workers[i].list = os_map(NULL, (3 * operations + 1) * sizeof(struct operation));
+			workers[i].list =
+				os_map(NULL, (3 * operations + 1) * sizeof(struct operation));
 		if (list && !workers[i].list)
 			abort();
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
@@ -237,7 +237,8 @@ int main(int argc, char **argv)
 	if (child == 0)
 		be_the_child();
 	if (dumps)
-		check(hakmem_record_dump(&record, sizeof(record), error, sizeof(error)), "dump", error);
+		check(hakmem_record_dump(&record, sizeof(record), error, sizeof(error)), "dump",
+		      error);
 	else
 		check(hakmem_record_stop(&record, sizeof(record)), "stop", "no recording");
 	printf("%llu %llu %llu %s\n", (unsigned long long)record.events,

@@ -44,8 +44,8 @@ static void add_option(struct arguments *arguments, const char *name, const char
 		       struct argp_state *state)
 {
 	size_t used = strlen(arguments->options), room = sizeof(arguments->options) - used;
-	int length = snprintf(arguments->options + used, room, "%s%s%s%s", used > 0 ? " " : "", name,
-			      value ? "=" : "", value ? value : "");
+	int length = snprintf(arguments->options + used, room, "%s%s%s%s", used > 0 ? " " : "",
+			      name, value ? "=" : "", value ? value : "");
 	if (length < 0 || (size_t)length >= room || (value && strpbrk(value, " \t\n")))
 		argp_error(state, "--%s: %s", name, value ? value : "too long");
 	arguments->options_given = true;
@@ -189,7 +189,8 @@ static void show(const struct arguments *arguments, const struct told *told)
 		return;
 	}
 	if (arguments->operation == PAGE_RECORD_START) {
-		printf("recording%s%s\n", told->folder[0] ? " into " : " into memory", told->folder);
+		printf("recording%s%s\n", told->folder[0] ? " into " : " into memory",
+		       told->folder);
 		return;
 	}
 	if (!told->folder[0]) {
@@ -228,7 +229,10 @@ int tool_record(int argc, char **argv)
 		  .key = KEY_MEMORY,
 		  .arg = "SIZE",
 		  .doc = "Memory for all threads; default 64m" },
-		{ .name = "disk", .key = KEY_DISK, .arg = "SIZE", .doc = "Of all files; default 4g" },
+		{ .name = "disk",
+		  .key = KEY_DISK,
+		  .arg = "SIZE",
+		  .doc = "Of all files; default 4g" },
 		{ .name = "ring",
 		  .key = KEY_RING,
 		  .doc = "A flight recorder: write nothing but by dump, or when a class is rolled "
