@@ -122,6 +122,11 @@ libhakmem_trace_la_SOURCES = \
 	migrate/tool/trace/text.h \
 	migrate/tool/trace/track.c \
 	migrate/tool/trace/track.h
+if BABELTRACE
+libhakmem_trace_la_SOURCES += migrate/tool/trace/babeltrace.c
+else
+EXTRA_DIST += migrate/tool/trace/babeltrace.c
+endif
 libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
 libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)
 

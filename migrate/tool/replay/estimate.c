@@ -10,6 +10,7 @@
 #define TRIM_FROM  7
 #define RESAMPLES  2000
 #define CONFIDENCE 0.95
+#define LEAST_FOR_RANGE 6
 
 static int by_size(const void *left, const void *right)
 {
@@ -107,8 +108,15 @@ struct estimate estimate_ratio(const double *logs, unsigned count)
 	if (count < ESTIMATE_LEAST_ROUNDS)
 		return estimate;
 	double reach = error > 0 ? reach_of(values, count, cut, centre) * error : 0;
-	if (isinf(reach))
+	if (isinf(reach)) {
+		/* Most rounds gave the very same number, which pages do. The least and the largest of them hold the
+		 * median in all but one of 2^(rounds - 1) cases. */
+		if (count >= LEAST_FOR_RANGE) {
+			estimate.low = exp(values[0]);
+			estimate.high = exp(values[count - 1]);
+		}
 		return estimate;
+	}
 	estimate.low = exp(centre - reach);
 	estimate.high = exp(centre + reach);
 	return estimate;

@@ -21,6 +21,9 @@
 
 #define METADATA_MAX (64 * KIB)
 #define STREAMS_MAX  (1u << 20)
+/* LTTng puts a trace several folders below its session's. */
+#define DEPTH_MAX    6
+#define NAMES_BYTES  160
 
 const uint8_t ctf_fields[CTF_IDS][4] = {
 	[CTF_FREE] = { 6 },
@@ -457,63 +460,75 @@ static bool env_number(const char *metadata, const char *name, uint64_t *value)
 	return text_decimal(&cursor, value);
 }
 
-/* Of several folders with a trace in them none is meant more than the others. */
-static int find_folder(const char *path, struct trace_error *error)
+/* The folders below (and with) `path` that hold a trace: how many, the first one's name in `found`, and some names in
+ * `names`. */
+static unsigned find_traces(char *path, unsigned depth, char *found, char names[NAMES_BYTES])
 {
-	int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0 || faccessat(folder, "metadata", F_OK, 0) == 0) {
-		if (folder < 0)
-			trace_error_set(error, "%s", strerror(errno));
-		return folder;
-	}
-	DIR *list = fdopendir(folder);
+	size_t length = strlen(path);
 	const struct dirent *entry;
-	int found = -1;
 	unsigned traces = 0;
-	char names[128] = "";
 
-	if (!list) {
-		trace_error_set(error, "%s", strerror(errno));
-		close(folder);
-		return -1;
-	}
-	while ((entry = readdir(list))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		int one = openat(folder, entry->d_name,
-				 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (one < 0)
-			continue;
-		if (faccessat(one, "metadata", F_OK, 0) != 0) {
-			close(one);
-			continue;
-		}
+	if (length + sizeof("/metadata") >= PATH_MAX)
+		return 0;
+	strcpy(path + length, "/metadata");
+	bool is_one = access(path, F_OK) == 0;
+	path[length] = '\0';
+	if (is_one) {
+		const char *slash = strrchr(path, '/');
 		size_t used = strlen(names);
-		(void)snprintf(names + used, sizeof(names) - used, "%s%.40s", traces ? ", " : "",
-			       entry->d_name);
-		traces++;
-		if (found >= 0)
-			close(found);
-		found = one;
+		(void)snprintf(names + used, NAMES_BYTES - used, "%s%.40s", used ? ", " : "",
+			       slash ? slash + 1 : path);
+		if (!*found)
+			strcpy(found, path);
+		return 1;
 	}
-	closedir(list);
-	if (traces == 1)
-		return found;
-	if (found >= 0)
-		close(found);
-	trace_error_set(error,
-			traces ? "holds %u traces, one a process; name one of them: %s" :
-				 "is a folder without a file `metadata', so it holds no trace",
-			traces, names);
-	return -1;
+	DIR *list = depth ? opendir(path) : NULL;
+	while (list && (entry = readdir(list))) {
+		if (entry->d_name[0] == '.' ||
+		    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) ||
+		    length + strlen(entry->d_name) + 2 > PATH_MAX)
+			continue;
+		path[length] = '/';
+		strcpy(path + length + 1, entry->d_name);
+		traces += find_traces(path, depth - 1, found, names);
+		path[length] = '\0';
+	}
+	if (list)
+		closedir(list);
+	return traces;
 }
 
-struct trace_reader *ctf_open(const char *path, bool *foreign, struct trace_error *error)
+/* Of several folders with a trace in them none is meant more than the others. */
+static int find_folder(const char *path, char *found, struct trace_error *error)
+{
+	char walk[PATH_MAX], names[NAMES_BYTES] = "";
+
+	*found = '\0';
+	(void)snprintf(walk, sizeof(walk), "%s", path);
+	size_t length = strlen(walk);
+	while (length > 1 && walk[length - 1] == '/')
+		walk[--length] = '\0';
+	unsigned traces = find_traces(walk, DEPTH_MAX, found, names);
+	if (traces != 1) {
+		trace_error_set(error,
+				traces ? "holds %u traces, one a process; name one of them: %s" :
+					 "is a folder without a file `metadata' in it or below",
+				traces, names);
+		return -1;
+	}
+	int folder = open(found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		trace_error_set(error, "%s", strerror(errno));
+	return folder;
+}
+
+struct trace_reader *ctf_open(const char *path, char *found, bool *foreign,
+			      struct trace_error *error)
 {
 	uint64_t version = 0;
 
 	*foreign = false;
-	int folder = find_folder(path, error);
+	int folder = find_folder(path, found, error);
 	if (folder < 0)
 		return NULL;
 	char *metadata = read_metadata(folder);
