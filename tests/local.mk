@@ -235,8 +235,18 @@ endif
 
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz.d/trace_android/all.txt \
+	tests/fuzz.d/trace_ctf/stream \
+	tests/fuzz.d/trace_logalloc/munged.txt \
+	tests/fuzz.d/trace_logalloc/plain.txt \
+	tests/fuzz.d/trace_mtrace/all.txt \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
+	tests/fuzz_trace.h \
+	tests/fuzz_trace_android.c \
+	tests/fuzz_trace_ctf.c \
+	tests/fuzz_trace_logalloc.c \
+	tests/fuzz_trace_mtrace.c \
 	tests/migrate_live_test.sh \
 	tests/migrate_torture_test.sh
 
