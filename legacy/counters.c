@@ -22,6 +22,7 @@ static void add_tally(struct legacy_counters *c, struct legacy_tally *tally)
 	c->uncached_mallocs += load_relaxed(&tally->uncached_mallocs);
 	c->remote_frees += load_relaxed(&tally->remote_frees);
 	for (unsigned class = 0; class < LEGACY_CLASSES; class ++) {
+		c->class_mallocs[class] += load_relaxed(&tally->mallocs[class]);
 		/* May wrap for one thread, which frees what others allocate; the sum does not. */
 		c->class_live_blocks[class] += load_relaxed(&tally->mallocs[class]);
 		c->class_live_blocks[class] -= load_relaxed(&tally->frees[class]);

@@ -15,6 +15,7 @@
 #define LEGACY_MIN_BYTES 1025
 #define LEGACY_MAX_BYTES (32 * KIB)
 #define LEGACY_ALIGNMENT 16 /* of every block */
+#define LEGACY_PAGE_BYTES (64 * KIB)
 #define LEGACY_CLASSES	 7  /* 2, 4, 6, 8, 12, 16 and 32 KiB of payload */
 
 /* The layers of a malloc, in the order in which they are tried. */
@@ -74,6 +75,16 @@ MUST_USE size_t legacy_usable_bytes(const void *block);
  * free page back to the kernel. Caches of threads stay. Returns the bytes given back. */
 size_t legacy_trim(void);
 
+/* --- draining -----------------------------------------------------------------------------------
+ *
+ * Caches are their threads' own, so a thread is asked to empty its own: legacy_drain_begin() asks all of them, and
+ * legacy_drain() is called by each, in an ordinary moment of its own, and does it once. */
+void legacy_drain_begin(void);
+void legacy_drain(struct legacy_thread *t);
+
+/* Threads that were asked and have not done it yet: they sleep, or do not allocate. */
+MUST_USE size_t legacy_drain_left(void);
+
 /* --- counters --------------------------------------------------------------------------------- */
 
 struct legacy_counters {
@@ -88,9 +99,11 @@ struct legacy_counters {
 	uint64_t uncached_mallocs;	    /* made without a legacy_thread */
 	uint64_t remote_frees;		    /* pushed onto the owner's stack */
 	uint64_t purged_bytes;		    /* given back to the kernel */
+	uint64_t class_mallocs[LEGACY_CLASSES];
 	/* Now. Exact while no other thread allocates, else a moment's estimate. */
 	size_t class_live_blocks[LEGACY_CLASSES];
 	size_t class_live_bytes[LEGACY_CLASSES]; /* by payload */
+	size_t class_pages[LEGACY_CLASSES];	 /* of these, in service: a block of theirs lives or is cached */
 	size_t pages;				 /* of 64 KiB, in service */
 	size_t chunks;
 	size_t mapped_bytes; /* address space of chunks and their descriptors */

@@ -5,6 +5,7 @@
 #include "legacy/table.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 /* Payload, stride and run are written out; the assertions below hold them together. */
 #define CLASS(payload_kib, pages)                                                                  \
@@ -34,6 +35,7 @@ static struct {
 	_Atomic size_t in_service;	    /* [lock to write] pages in runs that are taken */
 	_Atomic size_t resident_free;	    /* [lock to write] pages that are free and dirty */
 	_Atomic size_t purged_bytes;	    /* [lock to write] */
+	_Atomic size_t class_in_service[LEGACY_CLASSES]; /* [any thread] of in_service */
 } pool;
 
 void legacy_pages_init(void)
@@ -114,6 +116,7 @@ struct legacy_page *legacy_pages_take(unsigned class)
 
 void legacy_pages_enter(struct legacy_page *page, unsigned class, unsigned shard, uintptr_t owner)
 {
+	fetch_add_relaxed(&pool.class_in_service[class], legacy_classes[class].run_pages);
 	page->class = (uint8_t) class;
 	page->shard = (uint8_t)shard;
 	page->capacity = (uint8_t)legacy_classes[class].capacity;
@@ -134,6 +137,7 @@ static bool purge_locked(struct legacy_chunk *chunk, unsigned first, unsigned co
 	if (os_purge(chunk->base + first * PAGE_BYTES, bytes) != 0)
 		return false;
 	counter_add(&pool.purged_bytes, bytes);
+	PROBE2(page_purged, chunk->base + first * PAGE_BYTES, bytes);
 	return true;
 }
 
@@ -143,6 +147,7 @@ void legacy_pages_retire(struct legacy_page *page)
 	unsigned first = (unsigned)(page - chunk->pages);
 	unsigned count = legacy_classes[page->class].run_pages;
 
+	fetch_sub_relaxed(&pool.class_in_service[page->class], count);
 	lock_acquire(&pool.lock);
 	for (unsigned i = 0; i < count; i++)
 		store_relaxed(&page[i].head, NULL);
@@ -248,6 +253,8 @@ bool legacy_pages_any(void)
 void legacy_pages_count(struct legacy_counters *c)
 {
 	c->pages = load_relaxed(&pool.in_service);
+	for (unsigned class = 0; class < LEGACY_CLASSES; class ++)
+		c->class_pages[class] = load_relaxed(&pool.class_in_service[class]);
 	c->chunks = load_relaxed(&pool.chunk_count);
 	c->mapped_bytes = c->chunks * (CHUNK_BYTES + chunk_descriptor_bytes());
 	c->resident_free_bytes = load_relaxed(&pool.resident_free) * PAGE_BYTES;

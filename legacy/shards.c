@@ -7,6 +7,7 @@
 #include "legacy/remote.h"
 #include "legacy/tunables.h"
 #include "shim/base/check.h"
+#include "shim/base/probes.h"
 
 #define BUMP_RUN_MIN 4 /* fewer adjacent blocks are popped one by one */
 
@@ -34,13 +35,22 @@ bool legacy_shards_interrupted(void)
 	return false;
 }
 
+static void wait_for_shard(struct legacy_thread *t, struct shard *shard)
+{
+	size_t number = (size_t)(shard - &shards[0][0]);
+
+	if (!lock_acquire(&shard->lock))
+		return;
+	COUNT(t, lock_waits);
+	PROBE2(legacy_lock_waited, number / SHARDS, number % SHARDS);
+}
+
 static void lock_shard(struct legacy_thread *t, struct shard *shard)
 {
 	if (lock_try(&shard->lock))
 		return;
 	COUNT(t, contended_trylocks);
-	if (lock_acquire(&shard->lock))
-		COUNT(t, lock_waits);
+	wait_for_shard(t, shard);
 }
 
 /* --- under a shard's lock --------------------------------------------------------------------- */
@@ -160,8 +170,7 @@ bool legacy_shards_pop(struct legacy_thread *t, unsigned class, struct legacy_ha
 		lock_release(&shard->lock);
 	}
 	if (!found && busy) {
-		if (lock_acquire(&busy->lock))
-			COUNT(t, lock_waits);
+		wait_for_shard(t, busy);
 		found = pop_locked(t, busy, haul);
 		lock_release(&busy->lock);
 	}

@@ -16,6 +16,8 @@ static struct {
 	_Atomic size_t started;		     /* [lock to write] */
 } records;
 
+static _Atomic uint32_t drain_round; /* [any thread] */
+
 void legacy_threads_init(void)
 {
 	lock_join_fork(&records.lock, 1, sizeof(records.lock));
@@ -38,6 +40,7 @@ static void start(struct legacy_thread *t)
 	t->word = word_make(word_tag(load_relaxed(&t->remote)), t);
 	t->token = thread_token();
 	t->started = true;
+	store_relaxed(&t->drained, load_relaxed(&drain_round)); /* nothing is cached yet */
 	counter_add(&records.started, 1);
 }
 
@@ -106,6 +109,39 @@ bool legacy_threads_reclaim(struct legacy_thread *t)
 		legacy_cache_send_home(t, taken);
 	}
 	return some;
+}
+
+/* --- draining ----------------------------------------------------------------------------------- */
+
+void legacy_drain_begin(void)
+{
+	fetch_add_relaxed(&drain_round, 1);
+}
+
+void legacy_drain(struct legacy_thread *t)
+{
+	uint32_t round = load_relaxed(&drain_round);
+
+	/* Inside: this came out of a handler that interrupted a call of the same thread. */
+	if (load_relaxed(&t->drained) == round || load_relaxed(&t->inside))
+		return;
+	store_relaxed(&t->drained, round);
+	thread_enter(t);
+	legacy_cache_send_home(t, legacy_remote_take(t));
+	legacy_cache_flush(t);
+	thread_leave(t);
+}
+
+size_t legacy_drain_left(void)
+{
+	size_t left = 0;
+	uint32_t round = load_relaxed(&drain_round);
+
+	lock_acquire(&records.lock);
+	for (struct legacy_thread *t = legacy_threads_first(); t; t = t->all_next)
+		left += t->started && load_relaxed(&t->drained) != round;
+	lock_release(&records.lock);
+	return left;
 }
 
 /* --- fork -------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@
 #define REFILL_BLOCKS	   16 /* half a ring: what one visit to a shard or a batch brings */
 #define SPILL_BLOCKS	   64 /* what leaves at once when ring and LIFO are full */
 
+_Static_assert(LEGACY_PAGE_BYTES == PAGE_BYTES, "as others know it");
 _Static_assert(CHUNK_PAGES *PAGE_BYTES == CHUNK_BYTES, "a chunk is one slot of the address map");
 
 /* --- classes ---------------------------------------------------------------------------------- */
@@ -223,6 +224,7 @@ struct legacy_thread {
 	CACHE_ALIGN struct legacy_tally tally;
 	struct legacy_thread *all_next;	 /* [const after publication] */
 	struct legacy_thread *free_next; /* [lock: records] */
+	_Atomic uint32_t drained; /* [owner; others read] the last round of draining it took part in */
 	bool started;			 /* [lock: records] */
 	uintptr_t token;		 /* [lock: records] thread_token() of the thread */
 

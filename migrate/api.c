@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* migrate/api.c - the part of hakmem.h that migrates */
+#include "migrate/control.h"
+#include "migrate/guard.h"
 #include "migrate/rollback.h"
+#include "migrate/rollout_run.h"
 #include "migrate/state.h"
 #include "migrate/status.h"
 #include "shim/hakmem.h"
@@ -15,16 +18,20 @@ static bool can_migrate(void)
 	return shim_routed() && !shim_stands_aside();
 }
 
+static void copy_line(const char *line, char *out, size_t room)
+{
+	if (!out || room == 0)
+		return;
+	size_t length = strnlen(line, room - 1);
+	memcpy(out, line, length);
+	out[length] = '\0';
+}
+
 static void copy_error(const struct plan_error *error, char *out, size_t room)
 {
 	char line[PLAN_ERROR_BYTES];
-	size_t length = plan_error_text(error, line);
-
-	if (!out || room == 0)
-		return;
-	length = length < room ? length : room - 1;
-	memcpy(out, line, length);
-	out[length] = '\0';
+	(void)plan_error_text(error, line);
+	copy_line(line, out, room);
 }
 
 HAKMEM_API int hakmem_plan_set(const char *text, char *error, size_t error_bytes)
@@ -111,6 +118,88 @@ HAKMEM_API size_t hakmem_read_classes(struct hakmem_class *classes, size_t class
 		memcpy(out, &known, class_bytes < sizeof(known) ? class_bytes : sizeof(known));
 	}
 	return NEXT_CLASSES;
+}
+
+HAKMEM_API int hakmem_guard_set(const char *text, char *error, size_t error_bytes)
+{
+	if (!can_migrate())
+		return ENOTSUP;
+	const char *wrong = guard_set(text ? text : "");
+	if (wrong) {
+		copy_line(wrong, error, error_bytes);
+		return EINVAL;
+	}
+	int saved_errno = errno;
+	int result = control_start_guards();
+	errno = saved_errno;
+	return result;
+}
+
+/* 0: the default; negative: not asked for. */
+static double limit(double wanted, double otherwise)
+{
+	return wanted > 0 ? wanted : wanted < 0 ? 0 : otherwise;
+}
+
+static const char *start_rollout(const struct hakmem_rollout_options *options)
+{
+	struct rollout rollout = { .limits = rollout_default_limits };
+	struct rollout_limits *limits = &rollout.limits;
+
+	if (!options->classes || !options->steps)
+		return "classes and steps are needed";
+	const char *wrong = rollout_read_steps(&rollout.steps, options->steps);
+	if (wrong)
+		return wrong;
+	rollout.hold_ns = options->hold_ns;
+	rollout.patience_ns = options->patience_ns;
+	limits->latency_ratio = limit(options->latency_ratio, limits->latency_ratio);
+	limits->held_ratio = limit(options->held_ratio, limits->held_ratio);
+	if (options->min_samples > 0)
+		limits->min_samples = options->min_samples;
+	if (options->min_live_bytes > 0)
+		limits->min_live_bytes = options->min_live_bytes;
+	return rollout_run_start(&rollout, options->classes, options->roll_back_on_stop != 0);
+}
+
+HAKMEM_API int hakmem_rollout_start(const struct hakmem_rollout_options *options,
+				    size_t options_bytes, char *error, size_t error_bytes)
+{
+	struct hakmem_rollout_options known = { .classes = NULL };
+
+	if (!can_migrate())
+		return ENOTSUP;
+	memcpy(&known, options, options_bytes < sizeof(known) ? options_bytes : sizeof(known));
+	const char *wrong = start_rollout(&known);
+	if (wrong) {
+		copy_line(wrong, error, error_bytes);
+		return EINVAL;
+	}
+	int saved_errno = errno;
+	int result = control_start_guards();
+	errno = saved_errno;
+	if (result)
+		rollout_run_stop(false);
+	return result;
+}
+
+HAKMEM_API int hakmem_rollout_stop(int roll_back)
+{
+	if (!can_migrate())
+		return ENOTSUP;
+	rollout_run_stop(roll_back != 0);
+	return 0;
+}
+
+HAKMEM_API int hakmem_rollout_read(struct hakmem_rollout_status *status, size_t status_bytes)
+{
+	struct hakmem_rollout_status known;
+
+	shim_init();
+	rollout_run_read(&known);
+	memset(status, 0, status_bytes);
+	memcpy(status, &known, status_bytes < sizeof(known) ? status_bytes : sizeof(known));
+	return 0;
 }
 
 HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler, void *argument)

@@ -6,8 +6,12 @@
  */
 #include "migrate/attend.h"
 
+#include "migrate/arms.h"
+#include "migrate/drain.h"
 #include "migrate/file.h"
+#include "migrate/guard.h"
 #include "migrate/hash.h"
+#include "migrate/held.h"
 #include "migrate/identity.h"
 #include "migrate/page.h"
 #include "migrate/place.h"
@@ -229,6 +233,8 @@ static void fill_pools(void)
 	page_status.next_heaps = next->heaps;
 	page_status.next_huge_blocks = next->huge_blocks;
 	page_status.next_huge_bytes = next->huge_bytes;
+	page_status.next_remote_frees = next->remote_frees;
+	page_status.next_quarantined_pages = next->quarantined_pages;
 	for (unsigned i = 0; i < LEGACY_CLASSES; i++) {
 		page_status.legacy_live_bytes += legacy->class_live_bytes[i];
 		page_status.legacy_live_blocks += legacy->class_live_blocks[i];
@@ -243,6 +249,18 @@ static void fill_pools(void)
 	page_status.legacy_table_waits = legacy->table_waits;
 	page_status.legacy_hash_lookups = legacy->hash_lookups;
 	page_status.legacy_remote_frees = legacy->remote_frees;
+}
+
+static void fill_guards(void)
+{
+	struct guard_counts counts;
+
+	guard_read_counts(&counts);
+	page_status.guard_trips = counts.trips;
+	page_status.guard_misuses = counts.misuses;
+	page_status.guard_failed_reservations = counts.failed_reservations;
+	guard_text(page_status.guard);
+	page_status.drain_left = drain_left();
 }
 
 static void fill_sources(void)
@@ -270,13 +288,41 @@ static void fill_would_be(const struct state *planned)
 	}
 }
 
-static void write_status(const struct state *planned)
+/* compared: NULL, or the classes that are compared. */
+static void fill_compared(const bool *compared)
+{
+	struct rollout_held best;
+	const struct hakmem_class *class;
+
+	if (!compared)
+		return;
+	guard_want_samples();
+	held_look_at_old(&status.legacy);
+	for (unsigned i = 0; i < NEXT_CLASSES; i++) {
+		class = &page_status.class[i];
+		if (!compared[i])
+			continue;
+		page_status.compared.classes++;
+		page_status.compared.latched += class->latched;
+		page_status.compared.next_held_bytes += class->next_held_bytes;
+		page_status.compared.next_live_bytes += class->next_live_bytes;
+		arms_read(i, &page_status.compared.canary, &page_status.compared.old);
+		held_best_of(shim_old_side_of(i), &best);
+		/* Of several old pools that with the most in it. */
+		if (best.live_bytes > page_status.compared.old_live_bytes) {
+			page_status.compared.old_held_bytes = best.held_bytes;
+			page_status.compared.old_live_bytes = best.live_bytes;
+		}
+	}
+}
+
+static void write_status(const struct state *planned, const bool *compared)
 {
 	memset(&page_status, 0, sizeof(page_status));
 	status_read(&status);
 	page_status.kill_switch = status.state.kill_switch;
 	page_status.sequence = request.sequence;
-	page_status.time_ns = os_now_ns();
+	page_status.time_ns = status.time_ns;
 	page_status.changes = status.state.changes;
 	page_status.flips = status.state.flips;
 	page_status.flip_ns = status.state.flip_ns;
@@ -286,9 +332,11 @@ static void write_status(const struct state *planned)
 	memcpy(page_status.salt, status.state.salt, sizeof(status.state.salt));
 	(void)snprintf(page_status.plan_file, sizeof(page_status.plan_file), "%s", file_path());
 	fill_pools();
+	fill_guards();
 	fill_sources();
 	for (unsigned i = 0; i < NEXT_CLASSES; i++)
 		status_of_class(&status, i, &page_status.class[i]);
+	fill_compared(compared);
 	fill_would_be(planned);
 	page_seal_status(&page_status);
 	(void)!pwrite(page_fd, &page_status, sizeof(page_status), PAGE_AT_STATUS);
@@ -320,19 +368,43 @@ static bool serve_try(void)
 	struct plan_error error;
 	if (!state_try_plan(request.text, request.length, &error, &would_be))
 		return refuse_plan(&error);
-	write_status(&would_be);
+	write_status(&would_be, NULL);
 	return true;
 }
 
 /* "": all. */
+static bool read_named(bool named[NEXT_CLASSES])
+{
+	struct plan_error error;
+
+	memset(named, request.length == 0, NEXT_CLASSES * sizeof(named[0]));
+	return request.length == 0 ||
+	       plan_parse_classes(named, request.text, request.length, &error) ||
+	       refuse_plan(&error);
+}
+
+static bool serve_compare(void)
+{
+	bool named[NEXT_CLASSES];
+
+	if (!read_named(named))
+		return false;
+	write_status(NULL, named);
+	return true;
+}
+
+static bool serve_guard(void)
+{
+	const char *wrong = guard_set(request.text);
+	return !wrong || refuse(wrong);
+}
+
 static bool serve_classes(struct state_outcome *outcome)
 {
 	bool named[NEXT_CLASSES];
-	struct plan_error error;
 
-	memset(named, request.length == 0, sizeof(named));
-	if (request.length > 0 && !plan_parse_classes(named, request.text, request.length, &error))
-		return refuse_plan(&error);
+	if (!read_named(named))
+		return false;
 	if (request.operation == PAGE_ROLLBACK)
 		rollback_classes(named, "asked for by the command", outcome);
 	else
@@ -353,7 +425,7 @@ static bool serve_operation(struct state_outcome *outcome)
 {
 	switch ((enum page_operation)request.operation) {
 	case PAGE_STATUS:
-		write_status(NULL);
+		write_status(NULL, NULL);
 		return true;
 	case PAGE_TRY:
 		return serve_try();
@@ -367,6 +439,10 @@ static bool serve_operation(struct state_outcome *outcome)
 		return serve_classes(outcome);
 	case PAGE_KILL_SWITCH:
 		return serve_kill_switch(outcome);
+	case PAGE_COMPARE:
+		return serve_compare();
+	case PAGE_GUARD:
+		return serve_guard();
 	}
 	return refuse("no such operation");
 }

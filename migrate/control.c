@@ -10,7 +10,9 @@
 #include "migrate/control.h"
 
 #include "migrate/attend.h"
+#include "migrate/drain.h"
 #include "migrate/file.h"
+#include "migrate/guard.h"
 #include "migrate/report.h"
 #include "shim/base/atomic.h"
 #include "shim/base/os.h"
@@ -39,17 +41,19 @@
 #define STACK_BYTES  (HAKMEM_SANITIZER ? 1 * MIB : 128 * KIB)
 #define CHILD_AGE_NS 100000000u
 #define POLL_MS	     50	 /* where the page cannot be watched */
+#define GUARD_MS     500
 #define PAUSE_MS     100 /* before a page that was removed is made again */
 
 /* What a waiting thread does. */
 #define WAIT_FOR_PAGE 1u
 #define WAIT_FOR_FILE 2u
+#define WAIT_ON_GUARD 4u /* nothing of its own: every one of them looks after the guards */
 
 enum page_state { PAGE_OFF, PAGE_STARTING, PAGE_ON };
 
 static _Atomic uint32_t page_state;
 static _Atomic int start_error; /* written before the state it belongs to */
-static _Atomic bool file_on;
+static _Atomic bool file_on, guard_on;
 static _Atomic bool pending;
 
 static bool settings_ask_for_page; /* [const after the start] */
@@ -147,14 +151,24 @@ static void serve_page(struct waiter *waiter)
 	}
 }
 
+/* -1: never. */
+static int sooner(int a_ms, int b_ms)
+{
+	if (a_ms < 0 || b_ms < 0)
+		return a_ms < 0 ? b_ms : a_ms;
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int patience_ms(const struct waiter *waiter)
 {
 	int file_ms = waiter->what & WAIT_FOR_FILE ? file_patience_ms() : -1;
 	int page_ms = waiter->what & WAIT_FOR_PAGE && waiter->page_wd < 0 ? POLL_MS : -1;
 
-	if (file_ms < 0 || page_ms < 0)
-		return file_ms < 0 ? page_ms : file_ms;
-	return file_ms < page_ms ? file_ms : page_ms;
+	/* Whoever arms a guard later, or starts a rollout, cannot wake it. */
+	int own_ms = waiter->what & WAIT_ON_GUARD ? GUARD_MS : -1;
+
+	return sooner(sooner(sooner(file_ms, page_ms), own_ms),
+		      sooner(guard_patience_ms(), drain_patience_ms()));
 }
 
 static void take_events(struct waiter *waiter)
@@ -183,6 +197,8 @@ static void wait_for_ever(struct waiter *waiter)
 			take_events(waiter);
 		if (waiter->what & WAIT_FOR_FILE)
 			file_tick(waiter->inotify);
+		guard_tick();
+		drain_tick();
 	}
 }
 
@@ -254,6 +270,12 @@ static bool claim_file(void)
 	return file_path()[0] && cas_relaxed(&file_on, &off, true);
 }
 
+static bool claim_guard(void)
+{
+	bool off = false;
+	return cas_relaxed(&guard_on, &off, true);
+}
+
 static void start_wanted(void)
 {
 	unsigned what = 0;
@@ -262,6 +284,8 @@ static void start_wanted(void)
 		what |= WAIT_FOR_PAGE;
 	if (claim_file())
 		what |= WAIT_FOR_FILE;
+	if (guard_wants_thread() && claim_guard())
+		what |= WAIT_ON_GUARD;
 	if (what && start_thread(what) != 0)
 		report_text("no control of this process: no thread can be made");
 }
@@ -269,8 +293,12 @@ static void start_wanted(void)
 void control_read_settings(void)
 {
 	const char *wanted = shim_setting("HAKMEM_CONTROL"),
-		   *plan = shim_setting("HAKMEM_PLAN_FILE");
+		   *plan = shim_setting("HAKMEM_PLAN_FILE"), *log = shim_setting("HAKMEM_LOG");
 
+	if (log && strcmp(log, "syslog") == 0)
+		report_to_syslog(true);
+	else if (log && *log && strcmp(log, "stderr") != 0)
+		report_text("HAKMEM_LOG: stderr or syslog; lines go to stderr");
 	attend_set_runtime_directory(shim_setting("XDG_RUNTIME_DIR"));
 	if (wanted && strcmp(wanted, "1") == 0)
 		settings_ask_for_page = true;
@@ -300,6 +328,16 @@ int control_start(void)
 	return load_acquire(&page_state) == PAGE_ON ? 0 : load_relaxed(&start_error);
 }
 
+int control_start_guards(void)
+{
+	if (!guard_wants_thread() || !claim_guard())
+		return 0;
+	int error = getauxval(AT_SECURE) ? EPERM : start_thread(WAIT_ON_GUARD);
+	if (error)
+		store_relaxed(&guard_on, false);
+	return error;
+}
+
 HAKMEM_API int hakmem_control_start(void)
 {
 	int saved_errno = errno;
@@ -314,13 +352,16 @@ HAKMEM_API int hakmem_control_start(void)
 void control_fork_child(void)
 {
 	bool had_page = load_relaxed(&page_state) != PAGE_OFF;
-	bool had_file = load_relaxed(&file_on);
+	bool had_file = load_relaxed(&file_on), had_guard = load_relaxed(&guard_on);
 
 	report_fork_child();
 	attend_fork_child();
 	store_relaxed(&page_state, PAGE_OFF);
 	store_relaxed(&file_on, false);
-	if (!had_page && !had_file && !load_relaxed(&pending))
+	store_relaxed(&guard_on, false);
+	guard_fork_child();
+	drain_fork_child();
+	if (!had_page && !had_file && !had_guard && !load_relaxed(&pending))
 		return;
 	settings_ask_for_page |= had_page;
 	forked_ns = os_now_ns();
@@ -328,17 +369,17 @@ void control_fork_child(void)
 	shim_attend(true);
 }
 
+bool control_is_young(void)
+{
+	return load_relaxed(&pending) && os_now_ns() - forked_ns < CHILD_AGE_NS;
+}
+
 void control_attention(void)
 {
 	bool yes = true;
-	int saved_errno = errno;
 
-	if (os_now_ns() - forked_ns < CHILD_AGE_NS)
-		return;
-	shim_attend(false);
 	if (cas_relaxed(&pending, &yes, false))
 		start_wanted();
-	errno = saved_errno;
 }
 
 __attribute__((destructor)) static void at_exit(void)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* migrate/control.h - the waiting thread: it serves the control page and watches the plan file
  *
- * There is none unless somebody asked for it (HAKMEM_CONTROL=1, HAKMEM_PLAN_FILE, hakmem_control_start()). It sleeps in
+ * There is none unless somebody asked for it (HAKMEM_CONTROL=1, HAKMEM_PLAN_FILE, hakmem_control_start(), or a guard that
+ * has to be looked after). It sleeps in
  * poll() on an inotify descriptor, so a request is served as soon as it is written and an idle process stays idle.
  *
  * It begins by giving itself a descriptor table of its own and closing everything in it. So a program that closes all
@@ -34,7 +35,12 @@ MUST_USE int control_start(void);
 /* In the child of a fork. */
 void control_fork_child(void);
 
-/* A malloc of the child came through the slow path. */
+/* Starts a thread that looks after the guards, if they need one and there is none. 0 or an errno. */
+MUST_USE int control_start_guards(void);
+
+/* A malloc came through the slow path that somebody asked to attend: in a child starts what the parent had, once it is not
+ * young any more. */
+MUST_USE bool control_is_young(void);
 void control_attention(void);
 
 #endif

@@ -4,14 +4,24 @@
 if MIGRATION
 libhakmem_la_SOURCES += \
 	migrate/api.c \
+	migrate/arms.c \
+	migrate/arms.h \
 	migrate/attend.c \
 	migrate/attend.h \
 	migrate/control.c \
 	migrate/control.h \
+	migrate/drain.c \
+	migrate/drain.h \
 	migrate/file.c \
 	migrate/file.h \
+	migrate/guard.c \
+	migrate/guard.h \
+	migrate/guard_setting.c \
+	migrate/guard_setting.h \
 	migrate/hash.c \
 	migrate/hash.h \
+	migrate/held.c \
+	migrate/held.h \
 	migrate/identity.c \
 	migrate/identity.h \
 	migrate/page.c \
@@ -21,11 +31,16 @@ libhakmem_la_SOURCES += \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
-	migrate/probes.h \
 	migrate/report.c \
 	migrate/report.h \
 	migrate/rollback.c \
 	migrate/rollback.h \
+	migrate/rollout.c \
+	migrate/rollout.h \
+	migrate/rollout_run.c \
+	migrate/rollout_run.h \
+	migrate/sequence.c \
+	migrate/sequence.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/start.c \
@@ -49,6 +64,10 @@ hakmem_SOURCES = \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/rollout.c \
+	migrate/rollout.h \
+	migrate/sequence.c \
+	migrate/sequence.h \
 	migrate/share.c \
 	migrate/share.h \
 	migrate/tool/classes.c \
@@ -76,11 +95,16 @@ hakmem_SOURCES = \
 	migrate/tool/replay/replay.c \
 	migrate/tool/replay/report.c \
 	migrate/tool/replay/report.h \
+	migrate/tool/rollout.c \
+	migrate/tool/rollout_report.c \
+	migrate/tool/rollout_report.h \
 	migrate/tool/run.c \
 	migrate/tool/show.c \
 	migrate/tool/show.h \
 	migrate/tool/show_json.c \
 	migrate/tool/steer.c \
+	migrate/tool/table.c \
+	migrate/tool/table.h \
 	migrate/tool/target.c \
 	migrate/tool/tool.h \
 	migrate/tool/trace/command.c \
@@ -97,8 +121,8 @@ hakmem_SOURCES = \
 	migrate/tool/trace/progress.h
 hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"' \
 	-DHAKMEM_LIBEXECDIR='"$(pkglibexecdir)"'
-hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS)
-hakmem_LDADD = libhakmem_trace.la $(JSON_C_LIBS) -lm
+hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS) $(CURSES_CFLAGS)
+hakmem_LDADD = libhakmem_trace.la $(JSON_C_LIBS) $(CURSES_LIBS) -lm
 
 # What reads traces, which the tests and the fuzz targets read by, too.
 noinst_LTLIBRARIES += libhakmem_trace.la
@@ -140,6 +164,17 @@ hakmem_replay_SOURCES = \
 	migrate/tool/replay/worker.c
 hakmem_replay_CFLAGS = -std=gnu17 $(WARN_CFLAGS) $(NOBUILTIN_CFLAGS)
 hakmem_replay_LDFLAGS =
+
+if CURSES
+hakmem_SOURCES += \
+	migrate/tool/screen.c \
+	migrate/tool/screen.h \
+	migrate/tool/terminal.c \
+	migrate/tool/terminal.h \
+	migrate/tool/top.c
+else
+hakmem_SOURCES += migrate/tool/no_top.c
+endif
 
 dist_man_MANS += migrate/tool/hakmem.1
 

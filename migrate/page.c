@@ -114,13 +114,25 @@ static bool class_holds(const struct hakmem_class *class, unsigned number)
 	       class->source <= HAKMEM_SOURCE_LIVE && class->reason <= HAKMEM_REASON_UNAVAILABLE &&
 	       class->share_of <= HAKMEM_SHARE_OF_HOSTS && class->share <= SHARE_WHOLE &&
 	       class->arm <= ARM_CONTROL && class->latched <= 1 && class->has_control <= 1 &&
+	       class->guard_latency <= HAKMEM_GUARD_ROLL_BACK &&
+	       class->guard_held <= HAKMEM_GUARD_ROLL_BACK &&
 	       ends(class->cause, sizeof(class->cause));
+}
+
+static bool latency_holds(const struct latency *latency)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < LATENCY_BUCKETS; i++)
+		sum += latency->bucket[i];
+	return sum == latency->count;
 }
 
 static bool status_holds(const struct page_status *status)
 {
 	if (status->kill_switch > 1 || !ends(status->salt, sizeof(status->salt)) ||
-	    !ends(status->plan_file, sizeof(status->plan_file)))
+	    !ends(status->plan_file, sizeof(status->plan_file)) ||
+	    !ends(status->guard, sizeof(status->guard)) || !latency_holds(&status->compared.canary) ||
+	    !latency_holds(&status->compared.old))
 		return false;
 	for (unsigned i = 0; i < 4; i++) {
 		if (status->source[i].present > 1 ||

@@ -18,17 +18,19 @@
 #ifndef MIGRATE_PAGE_H
 #define MIGRATE_PAGE_H
 
+#include "migrate/guard_setting.h"
 #include "migrate/plan.h"
+#include "migrate/sequence.h"
 #include "shim/hakmem.h"
 
 #define PAGE_MAGIC   UINT64_C(0x4c52544345474150) /* "PAGECTRL" */
-#define PAGE_VERSION 1
+#define PAGE_VERSION 2
 
 #define PAGE_AT_HEADER	0
 #define PAGE_AT_REQUEST 4096
 #define PAGE_AT_ANSWER	12288
 #define PAGE_AT_STATUS	16384
-#define PAGE_BYTES	65536
+#define PAGE_BYTES	131072
 
 #define PAGE_LOCK_PROCESS 0
 #define PAGE_LOCK_COMMAND 1
@@ -53,8 +55,10 @@ enum page_operation {
 	PAGE_ROLLBACK,	  /* text: classes, or "" for all */
 	PAGE_UNLATCH,	  /* the same */
 	PAGE_KILL_SWITCH, /* text: "on" or "off" */
+	PAGE_COMPARE,	  /* text: classes, or "" for all; the figures, and page_status.compared of these */
+	PAGE_GUARD,	  /* text: what to arm, as HAKMEM_GUARD has it; "" disarms all */
 };
-#define PAGE_OPERATIONS 8
+#define PAGE_OPERATIONS 10
 
 struct page_request {
 	uint64_t magic;
@@ -104,6 +108,19 @@ struct page_status {
 	uint64_t legacy_resident_free_bytes, legacy_purged_bytes, legacy_pages, legacy_threads;
 	uint64_t legacy_lock_waits, legacy_contended_trylocks, legacy_table_waits;
 	uint64_t legacy_hash_lookups, legacy_remote_frees;
+	uint64_t next_quarantined_pages;
+	uint64_t next_remote_frees;
+	uint64_t guard_trips, guard_misuses, guard_failed_reservations;
+	uint64_t drain_left; /* threads that still have to empty their caches of the old pool */
+	/* Of PAGE_COMPARE: the canaries of threads among the classes that were asked about. Samples since each class's last
+	 * flip; held bytes 0: not known. */
+	struct {
+		uint32_t classes, latched; /* asked about; of these latched */
+		uint64_t next_held_bytes, next_live_bytes;
+		uint64_t old_held_bytes, old_live_bytes; /* of the old pool at its best: held.h */
+		struct latency canary, old;
+	} compared;
+	char guard[GUARD_TEXT_MAX + 1];
 	char salt[PLAN_SALT_MAX + 8];
 	char plan_file[512];
 	struct {

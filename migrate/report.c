@@ -11,17 +11,22 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define LINE_BYTES  512
 #define PATIENCE_MS 20
+#define THREADS	    3
 
-static _Atomic uintptr_t apart[2]; /* [any thread] thread tokens; 0: none */
+static _Atomic bool to_syslog; /* [any thread] */
+static _Atomic uintptr_t apart[THREADS]; /* [any thread] thread tokens; 0: none */
 
 void report_from_apart(void)
 {
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < THREADS; i++) {
 		uintptr_t nobody = 0;
 		if (cas_relaxed(&apart[i], &nobody, thread_token()))
 			return;
@@ -30,14 +35,16 @@ void report_from_apart(void)
 
 void report_fork_child(void)
 {
-	store_relaxed(&apart[0], 0);
-	store_relaxed(&apart[1], 0);
+	for (size_t i = 0; i < THREADS; i++)
+		store_relaxed(&apart[i], 0);
 }
 
 static bool is_apart(void)
 {
-	return load_relaxed(&apart[0]) == thread_token() ||
-	       load_relaxed(&apart[1]) == thread_token();
+	bool found = false;
+	for (size_t i = 0; i < THREADS; i++)
+		found |= load_relaxed(&apart[i]) == thread_token();
+	return found;
 }
 
 /* By name it can be had without waiting, and where the kernel allows no descriptors to be taken, but not if it is
@@ -71,12 +78,39 @@ static void write_apart(const char *line, size_t length)
 	close(fd);
 }
 
+void report_to_syslog(bool wanted)
+{
+	store_relaxed(&to_syslog, wanted);
+}
+
+/* The protocol of /dev/log (RFC 3164), by hand: syslog(3) allocates. Never waits. */
+static bool write_syslog(const char *text)
+{
+	struct sockaddr_un log = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+	char line[LINE_BYTES + 64];
+	bool done;
+
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	int length = snprintf(line, sizeof(line), "<%d>hakmem[%d]: %s", LOG_DAEMON | LOG_WARNING,
+			      (int)getpid(), text);
+	done = length > 0 && sendto(fd, line, strlen(line), MSG_NOSIGNAL,
+				    (const struct sockaddr *)(const void *)&log, sizeof(log)) > 0;
+	close(fd);
+	return done;
+}
+
 void report_text(const char *text)
 {
 	static const char prefix[] = "hakmem: ";
 	char line[LINE_BYTES];
 	int saved_errno = errno;
 
+	if (load_relaxed(&to_syslog) && write_syslog(text)) {
+		errno = saved_errno;
+		return;
+	}
 	if (!is_apart()) {
 		report_line(text, NULL);
 		return;

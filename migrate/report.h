@@ -13,7 +13,10 @@
  * reader: from the waiting thread a line that nobody takes is lost. Keeps errno. */
 COLD void report_text(const char *text);
 
-/* The calling thread has a descriptor table of its own from now on. Two threads of a process at most. */
+/* To the system's log from now on, and to standard error only where that takes nothing. */
+void report_to_syslog(bool wanted);
+
+/* The calling thread has a descriptor table of its own from now on. Three threads of a process at most. */
 void report_from_apart(void);
 
 /* In the child of a fork: none of those is here. */

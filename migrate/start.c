@@ -6,12 +6,17 @@
  * migration, never the program.
  */
 #include "migrate/control.h"
+#include "migrate/drain.h"
 #include "migrate/file.h"
+#include "migrate/guard.h"
+#include "migrate/rollback.h"
 #include "migrate/state.h"
 #include "shim/base/check.h"
 #include "shim/hooks.h"
 #include "shim/init.h"
+#include "shim/route.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void take_environment(const char *text)
@@ -40,6 +45,7 @@ void shim_at_start(void)
 	if (text)
 		take_environment(text);
 	control_read_settings();
+	guard_read_environment();
 	if (file_path()[0])
 		file_load();
 }
@@ -55,7 +61,18 @@ void shim_at_fork_child(void)
 	control_fork_child();
 }
 
+/* The wish is taken back before it is done: what comes meanwhile wishes anew. */
 void shim_at_attention(void)
 {
-	control_attention();
+	int saved_errno = errno;
+
+	drain_this_thread();
+	if (!control_is_young() && !drain_wants_attention()) {
+		shim_attend(false);
+		if (rollback_is_undelivered() || drain_wants_attention())
+			shim_attend(true);
+		control_attention();
+	}
+	rollback_deliver();
+	errno = saved_errno;
 }

@@ -6,9 +6,10 @@
  */
 #include "migrate/state.h"
 
+#include "migrate/arms.h"
 #include "migrate/identity.h"
-#include "migrate/probes.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 #include "shim/system.h"
 
 #include <string.h>
@@ -36,6 +37,7 @@ static const char *latches[NEXT_CLASSES]; /* the cause; NULL: none */
 static bool kill_switch;
 static struct drawer drawer;
 static uint64_t changes, flips, flip_ns, last_flip_ns, worst_flip_ns, rollbacks;
+static uint64_t flipped_at_ns[NEXT_CLASSES]; /* 0: never */
 
 static const char *const source_names[STATE_SOURCES] = {
 	[SOURCE_DEFAULT] = "default",
@@ -143,7 +145,7 @@ static void decide(struct state_class *class, unsigned number, const struct plan
 /* The sum of all sources, with `live` in the place of the live plan if it is not NULL. */
 static void decide_all(struct state *state, const struct plan *live)
 {
-	struct plan sum;
+	static struct plan sum; /* a guard may come here on a small stack */
 
 	memset(state, 0, sizeof(*state));
 	plan_init(&sum, shim_system_available());
@@ -162,6 +164,7 @@ static void decide_all(struct state *state, const struct plan *live)
 	for (unsigned number = 0; number < NEXT_CLASSES; number++) {
 		state->class[number].said = sum.class[number];
 		decide(&state->class[number], number, &sum);
+		state->class[number].flipped_at_ns = flipped_at_ns[number];
 	}
 	memcpy(state->salt, sum.salt, sizeof(state->salt));
 	state->kill_switch = kill_switch;
@@ -171,7 +174,7 @@ static void decide_all(struct state *state, const struct plan *live)
 
 static unsigned route_now(unsigned number)
 {
-	return shim_route_word_of(number) & ~(unsigned)SHIM_ATTEND;
+	return shim_route_word_of(number) & ~(unsigned)SHIM_BITS;
 }
 
 static bool differs(unsigned number, const struct state_class *class)
@@ -202,13 +205,18 @@ static bool flip(unsigned number, const struct state_class *class)
 
 static void apply(struct state_outcome *outcome)
 {
-	struct state state;
+	static struct state state; /* as in decide_all() */
 	struct state_outcome done = { .flipped = 0 };
 	uint64_t start_ns = os_now_ns();
 
 	decide_all(&state, NULL);
 	for (unsigned number = 0; number < NEXT_CLASSES; number++) {
-		done.flipped += flip(number, &state.class[number]);
+		const struct state_class *class = &state.class[number];
+		bool flipped = flip(number, class);
+		if (flipped)
+			flipped_at_ns[number] = start_ns;
+		arms_set(number, class->route == SHIM_SHARE ? &class->said.share : NULL, flipped);
+		done.flipped += flipped;
 		done.unavailable += state.class[number].reason == REASON_UNAVAILABLE;
 	}
 	done.flip_ns = os_now_ns() - start_ns;

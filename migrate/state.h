@@ -53,6 +53,7 @@ struct state_class {
 	enum shim_backend old_side; /* who serves it when it is not next's */
 	enum share_arm arm;	    /* of this process or host; of threads ARM_NEITHER */
 	const char *latch_cause;    /* static text; NULL: not latched */
+	uint64_t flipped_at_ns;	    /* os_now_ns() of its last flip; 0: never since the start */
 };
 
 struct state {

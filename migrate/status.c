@@ -2,6 +2,9 @@
 /* migrate/status.c - what there is to tell about every class; see status.h */
 #include "migrate/status.h"
 
+#include "migrate/arms.h"
+#include "migrate/guard.h"
+#include "shim/base/os.h"
 #include "shim/init.h"
 
 #include <string.h>
@@ -23,8 +26,11 @@ void status_read(struct status *status)
 {
 	memset(status, 0, sizeof(*status));
 	state_read(&status->state);
-	if (shim_next_available())
+	status->time_ns = os_now_ns();
+	if (shim_next_available()) {
 		next_read_stats(&status->next);
+		next_read_held(status->held_bytes);
+	}
 	if (shim_legacy_available())
 		legacy_read_counters(&status->legacy);
 }
@@ -81,6 +87,49 @@ static int legacy_class_of(unsigned number)
 	return -1;
 }
 
+/* --- guards and arms ------------------------------------------------------------------------------ */
+
+static uint32_t guard_of(bool armed, enum rollout_outcome outcome)
+{
+	if (!armed)
+		return HAKMEM_GUARD_OFF;
+	return outcome == ROLLOUT_GO	      ? HAKMEM_GUARD_GO
+	       : outcome == ROLLOUT_ROLL_BACK ? HAKMEM_GUARD_ROLL_BACK
+					      : HAKMEM_GUARD_HOLD;
+}
+
+static uint64_t thousandths(double value)
+{
+	return value < 1e12 ? (uint64_t)(value * 1000) : HAKMEM_UNKNOWN;
+}
+
+static void fill_arms(unsigned number, struct hakmem_class *out)
+{
+	const struct rollout_limits *limits = &rollout_default_limits;
+	struct latency canary = { .count = 0 }, old = { .count = 0 };
+
+	out->ratio_high = HAKMEM_UNKNOWN;
+	arms_read(number, &canary, &old);
+	if (canary.count + old.count == 0)
+		return;
+	struct interval ratio = sequence_ratio(&canary, &old, limits->quantile, limits->alpha);
+	out->canary_samples = canary.count;
+	out->old_samples = old.count;
+	out->canary_p99_ns = (uint64_t)latency_quantile_ns(&canary, limits->quantile);
+	out->old_p99_ns = (uint64_t)latency_quantile_ns(&old, limits->quantile);
+	out->ratio_low = thousandths(ratio.low);
+	out->ratio_high = thousandths(ratio.high);
+}
+
+static void fill_guards(unsigned number, struct hakmem_class *out)
+{
+	struct guard_class guard;
+
+	guard_read_class(number, &guard);
+	out->guard_latency = guard_of(guard.latency_armed, guard.latency);
+	out->guard_held = guard_of(guard.held_armed, guard.held);
+}
+
 void status_of_class(const struct status *status, unsigned number, struct hakmem_class *out)
 {
 	const struct state_class *class = &status->state.class[number];
@@ -104,12 +153,24 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		.next_live_bytes = next_live_bytes(status, number),
 		.old_live_blocks = HAKMEM_UNKNOWN,
 		.old_live_bytes = HAKMEM_UNKNOWN,
+		.flipped_ns = class->flipped_at_ns ? status->time_ns - class->flipped_at_ns
+						   : HAKMEM_UNKNOWN,
+		.old_pinned_pages = HAKMEM_UNKNOWN,
+		.old_pinned_bytes = HAKMEM_UNKNOWN,
+		.next_held_bytes = status->held_bytes[number],
+		.next_mallocs = status->next.class_mallocs[number],
+		.old_mallocs = HAKMEM_UNKNOWN,
 	};
 	if (legacy >= 0) {
 		out->old_class_bytes = (uint32_t)legacy_class_bytes((unsigned)legacy);
 		out->old_live_blocks = status->legacy.class_live_blocks[legacy];
 		out->old_live_bytes = status->legacy.class_live_bytes[legacy];
+		out->old_pinned_pages = status->legacy.class_pages[legacy];
+		out->old_pinned_bytes = out->old_pinned_pages * LEGACY_PAGE_BYTES;
+		out->old_mallocs = status->legacy.class_mallocs[legacy];
 	}
 	if (class->latch_cause)
 		strncpy(out->cause, class->latch_cause, sizeof(out->cause) - 1);
+	fill_arms(number, out);
+	fill_guards(number, out);
 }

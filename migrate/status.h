@@ -8,11 +8,13 @@
 #include "next/next.h"
 #include "shim/hakmem.h"
 
-/* About 12 KiB: mind small stacks. */
+/* About 13 KiB: mind small stacks. */
 struct status {
 	struct state state;
 	struct next_stats next;
 	struct legacy_counters legacy;
+	size_t held_bytes[NEXT_CLASSES]; /* next_read_held() */
+	uint64_t time_ns;
 };
 
 /* Walks both pools. Any thread; allocates nothing. */

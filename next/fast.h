@@ -65,7 +65,7 @@ INLINE void next_free_in_slot(void *p, uintptr_t slot)
 		return;
 	}
 	store_relaxed(bits, word);
-	if (unlikely(--page->countdown == 0))
+	if (unlikely(count_down(&page->countdown)))
 		next_free_countdown(page);
 }
 

@@ -4,6 +4,7 @@
 
 #include "next/fast.h"
 #include "next/heap.h"
+#include "next/misuse.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/queue.h"
@@ -11,25 +12,33 @@
 #include "shim/base/check.h"
 
 /* Says which kind of misuse it is. */
-static COLD __attribute__((noreturn)) void fatal_no_block(const struct next_page *page, const void *block)
+static COLD void no_block(struct next_page *page, const void *block)
 {
 	if (page_owner(page) == OWNER_NONE)
-		fatal_misuse("free of an address in no page", block, "freed twice, or never allocated");
-	if ((uintptr_t)block % NEXT_ALIGNMENT)
-		fatal_misuse("free of a misaligned pointer", block, "not a block of this allocator");
-	fatal_misuse("free of an address that is not a block's first byte", block, "interior pointer");
+		misuse_found(NULL, "free of an address in no page", block,
+			     "freed twice, or never allocated");
+	else if ((uintptr_t)block % NEXT_ALIGNMENT)
+		misuse_found(page, "free of a misaligned pointer", block,
+			     "not a block of this allocator");
+	else
+		misuse_found(page, "free of an address that is not a block's first byte", block,
+			     "interior pointer");
 }
 
 struct next_page *page_of_live_block(const void *block, size_t *number)
 {
 	struct next_page *page = page_of(block);
-	if (unlikely(page_owner(page) == OWNER_NONE || !block_number(page, block, number)))
-		fatal_no_block(page, block);
+	if (unlikely(page_owner(page) == OWNER_NONE || !block_number(page, block, number))) {
+		no_block(page, block);
+		return NULL;
+	}
 	uint64_t bit = (uint64_t)1 << (*number % 64);
 	if (unlikely((load_relaxed(&page->bits[*number / 64]) |
 		      load_relaxed(&page->remote[*number / 64])) &
-		     bit))
-		fatal_misuse("use of a block that is free", block, "freed before");
+		     bit)) {
+		misuse_found(page, "use of a block that is free", block, "freed before");
+		return NULL;
+	}
 	return page;
 }
 
@@ -42,17 +51,17 @@ static void free_remote(struct next_page *page, size_t number, void *block)
 
 void next_free_countdown(struct next_page *page)
 {
-	if (page->in_slot) /* the endless count ended: four thousand million frees without a refill */
-		page->countdown = COUNTDOWN_ENDLESS - 1;
-	else
+	if (page->in_slot) { /* the endless count ended: four thousand million frees without a refill */
+		counter_add(&next_heap_self->mallocs[load_relaxed(&page->bin)], COUNTDOWN_ENDLESS - 1);
+		store_relaxed(&page->countdown, COUNTDOWN_ENDLESS - 1);
+	} else
 		heap_page_quiet(next_heap_self, page);
 }
 
 /* The page's owner word is this thread's heap without a flag. */
 static void free_own(struct next_page *page, size_t number, void *block)
 {
-	page_free_block(page, number, block);
-	if (--page->countdown == 0)
+	if (page_free_block(page, number, block) && count_down(&page->countdown))
 		next_free_countdown(page);
 }
 
@@ -67,20 +76,31 @@ static void free_mine(struct next_heap *heap, struct next_page *page, size_t num
 	} else if (owner == (mine | OWNER_FULL) && cas_seq_cst(&page->owner, &owner, mine)) {
 		/* Claimed before any other thread: nobody pushes it on the ready stack now. It was full, so
 		 * this is its one free block. */
-		page_free_block(page, number, block);
-		page->countdown = page->block_count - 1;
-		if (page->countdown == 0)
+		if (!page_free_block(page, number, block))
+			fatal_internal("a full page has no free block", __FILE__, __LINE__);
+		store_relaxed(&page->countdown, page->block_count - 1);
+		if (page->block_count == 1)
 			heap_settle(heap, page);
 		else
 			queue_append(heap, page);
 	} else if (owner == (mine | OWNER_REMOTE)) {
-		uint32_t merged = page_merge(page, heap);
+		uint32_t merged = heap_merge(heap, page);
 		if (!page->in_slot)
-			page->countdown -= merged;
+			store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
 		free_own(page, number, block);
 	} else {
 		free_remote(page, number, block);
 	}
+}
+
+static void free_span(struct next_page *page, void *block)
+{
+	/* One block: its bit in remote[] is the only word, and whoever sets it gives it back.
+	 * acq_rel: a second free finds it, in whatever thread. */
+	if (fetch_or_acq_rel(&page->remote[0], 1))
+		misuse_double_free(page, block);
+	else
+		segment_release(page);
 }
 
 void next_free_in_page(struct next_page *page, void *block)
@@ -89,16 +109,11 @@ void next_free_in_page(struct next_page *page, void *block)
 	uintptr_t owner = page_owner(page);
 	struct next_heap *heap = next_heap_self;
 	if (unlikely(owner == OWNER_NONE || !block_number(page, block, &number)))
-		fatal_no_block(page, block);
-	if (owner == (uintptr_t)heap) {
+		no_block(page, block);
+	else if (owner == (uintptr_t)heap)
 		free_mine(heap, page, number, block);
-	} else if (unlikely(owner == OWNER_SPAN)) {
-		/* One block: its bit in remote[] is the only word, and whoever sets it gives it back.
-		 * acq_rel: a second free finds it, in whatever thread. */
-		if (fetch_or_acq_rel(&page->remote[0], 1))
-			page_fatal_double_free(block);
-		segment_release(page);
-	} else {
+	else if (unlikely(owner == OWNER_SPAN))
+		free_span(page, block);
+	else
 		free_remote(page, number, block);
-	}
 }

@@ -5,7 +5,7 @@
 
 #include "next/types.h"
 
-/* The page of a live block that begins at the address; misuse does not return. */
+/* The page of a live block that begins at the address; NULL after misuse that is survived (misuse.h). */
 MUST_USE struct next_page *page_of_live_block(const void *block, size_t *number);
 
 #endif

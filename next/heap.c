@@ -17,6 +17,12 @@
  * A heap that is being made publishes itself (seq_cst) in heaps_made before its first load of a door, and
  * control reads heaps_made after its exchange of the door: the same pair, one level up. Heaps are never
  * unmapped, and a page stays in its heap's queue while it is in the slot, so a swept page is not lost.
+ *
+ * PROPERTY of the flip (tests/verify/flip.c, flip.pml): once next_door_set() returned, and until the next call
+ * begins, no malloc that starts finds a page in its slot unless the door admits its heap.
+ *
+ * PROPERTY of coming and going (tests/verify/heaps.c, ready.pml): a block that is freed while its heap is
+ * left, adopted, shed or stolen from is handed out again, once, and never while it is live.
  */
 #include "next/heap.h"
 
@@ -233,6 +239,38 @@ void next_door_set(unsigned class, uint32_t value)
 			sweep(heap_numbered(number), class);
 	}
 	lock_release(&flip_lock);
+}
+
+/* --- sampling ----------------------------------------------------------------------------------- */
+
+void next_ask_for_sample(uint32_t number, const bool classes[NEXT_CLASSES])
+{
+	struct next_heap *heap = heap_numbered(number);
+	/* relaxed: a malloc that comes between the two sweeps is sampled a little early */
+	store_relaxed(&heap->sample, true);
+	/* An empty page too many costs one refill, see the flip. */
+	for (unsigned class = 0; class < NEXT_BINS; class ++)
+		if (classes[class])
+			sweep(heap, class);
+}
+
+uint32_t next_heaps(void)
+{
+	return heap_count();
+}
+
+bool next_take_sample(void)
+{
+	struct next_heap *heap = next_heap_self;
+	if (!load_relaxed(&heap->sample))
+		return false;
+	store_relaxed(&heap->sample, false);
+	return true;
+}
+
+uint32_t next_cohort(void)
+{
+	return next_heap_self->number != 0 ? next_heap_self->cohort : NEXT_COHORT_MAX;
 }
 
 /* --- ready stacks ------------------------------------------------------------------------------ */

@@ -43,6 +43,33 @@ void heap_ready_push(struct next_heap *heap, struct next_page *page);
  * list): it goes where everybody can use what is free in it. */
 void heap_share(struct next_page *page, uint32_t shard);
 
+/* --- counting mallocs ---------------------------------------------------------------------------
+ *
+ * No malloc counts itself. A page counts while it is in a slot (or a call site's), which its countdown tells: it then
+ * starts at COUNTDOWN_ENDLESS and stays above PAGE_BLOCKS. A block that was free at the beginning, or became free
+ * since, is free now or was handed out:
+ *
+ *     mallocs from the page = free at the beginning + own frees + merged remote frees - free now
+ *     own frees             = COUNTDOWN_ENDLESS - countdown
+ *
+ * The heap's count gets the first and third term when they come to be, the others at the end; statistics add them for the
+ * pages that count as they look. The sum over heaps and pages is right modulo 2^64; a moment's look may be a page
+ * wrong.
+ */
+INLINE bool page_counts(const struct next_page *page)
+{
+	return load_relaxed(&page->countdown) > PAGE_BLOCKS;
+}
+
+/* [owner] The page is about to be in a slot: its countdown begins anew, whether it counted before or not. */
+void heap_count_begin(struct next_heap *heap, struct next_page *page);
+
+/* [owner] It is so no longer: its countdown is block_count until somebody knows better. */
+void heap_count_end(struct next_heap *heap, struct next_page *page);
+
+/* [owner] page_merge(), and counts. */
+uint32_t heap_merge(struct next_heap *heap, struct next_page *page);
+
 /* [owner] Settles the pages of the heap's ready stack. */
 void heap_drain_ready(struct next_heap *heap);
 

@@ -7,12 +7,14 @@
  */
 #include "next/huge.h"
 
+#include "next/misuse.h"
+#include "next/next.h"
 #include "next/types.h"
 #include "shim/base/atomic.h"
-#include "shim/base/check.h"
 #include "shim/base/lock.h"
 #include "shim/base/map.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 #include <errno.h>
 
@@ -36,6 +38,7 @@ struct huge {
 #define LOOK_AT 64 /* kept mappings at most, when one is looked for */
 
 static struct lock huge_lock = LOCK_INIT;
+static _Atomic uint64_t huge_mallocs;	       /* so far */
 static _Atomic size_t huge_blocks, huge_bytes; /* live */
 static size_t high_water;	  /* [huge_lock] the most of huge_bytes since kept memory last went back */
 static _Atomic size_t kept_bytes; /* [huge_lock; statistics read it any time] */
@@ -97,6 +100,7 @@ static void give_back(struct huge *huge)
 			(void)refused; /* then it stays as it is */
 			return;
 		}
+		PROBE2(segment_unmapped, (char *)first + OS_PAGE_BYTES, bytes);
 		unreturned = after;
 	}
 }
@@ -233,6 +237,8 @@ static void *malloc_fresh(size_t bytes, size_t alignment)
 		give_back(huge);
 	}
 	lock_release(&huge_lock);
+	if (prepared)
+		PROBE2(segment_mapped, block, bytes);
 	return prepared ? block : NULL;
 }
 
@@ -245,7 +251,10 @@ void *huge_malloc(size_t bytes, size_t alignment, bool *zero)
 	bytes = align_up(bytes ? bytes : 1, OS_PAGE_BYTES);
 	void *block = malloc_kept(bytes, alignment);
 	*zero = !block;
-	return block ? block : malloc_fresh(bytes, alignment);
+	if (!block)
+		block = malloc_fresh(bytes, alignment);
+	fetch_add_relaxed(&huge_mallocs, block != NULL);
+	return block;
 }
 
 /* [lock: huge_lock] The block that covers the address; NULL for a stranger. */
@@ -260,40 +269,45 @@ static char *block_covering(const void *address)
 	return (const char *)address < block + header_of(block)->mapped_bytes ? block : NULL;
 }
 
-/* [lock: huge_lock] A handler of SIGABRT may well allocate: the lock is not held when it runs. */
-__attribute__((noreturn)) static void misuse(const char *what, const void *address,
-					     const char *detail)
+enum found { STRANGER, BLOCK, MISUSED };
+
+/* [lock: huge_lock] A handler of SIGABRT may well allocate: the lock is not held when it runs. Where misuse is survived
+ * nothing is done to what begins there, or does not. */
+static COLD enum found misuse(const char *what, const void *address, const char *detail)
 {
 	lock_release(&huge_lock);
-	fatal_misuse(what, address, detail);
+	misuse_found_in(NEXT_CLASS_HUGE, what, address, detail);
+	lock_acquire(&huge_lock);
+	return MISUSED;
 }
 
-/* [lock: huge_lock] True if a block begins there, false for a stranger. */
-static bool is_block(const void *address)
+/* [lock: huge_lock] Whether a block begins there. */
+static enum found find(const void *address)
 {
 	if (map_kind_of(address) == MAP_NEXT_HUGE_GONE) {
 		/* Something of the system's may live here by now; nothing does where nothing is mapped,
 		 * and the system would fault on it. */
 		if (!os_is_mapped(address))
-			misuse("free of a block that is free already", address, "double free");
-		return false;
+			return misuse("free of a block that is free already", address,
+				      "double free");
+		return STRANGER;
 	}
 	char *block = block_covering(address);
 	if (!block)
-		return false;
+		return STRANGER;
 	if (block != address)
-		misuse("free of an address that is not a block's first byte", address,
-		       "interior pointer");
+		return misuse("free of an address that is not a block's first byte", address,
+			      "interior pointer");
 	if (bytes_of(block) == 0)
-		misuse("free of a block that is free already", address, "double free");
-	return true;
+		return misuse("free of a block that is free already", address, "double free");
+	return BLOCK;
 }
 
 bool huge_free(void *block)
 {
 	lock_acquire(&huge_lock);
-	bool ours = is_block(block);
-	if (ours) {
+	enum found found = find(block);
+	if (found == BLOCK) {
 		struct huge *huge = header_of(block);
 		take_rest(huge);
 		count_live(0, bytes_of(block));
@@ -303,13 +317,14 @@ bool huge_free(void *block)
 		purge_kept();
 	}
 	lock_release(&huge_lock);
-	return ours;
+	return found != STRANGER;
 }
 
 size_t huge_usable_bytes(const void *block)
 {
 	lock_acquire(&huge_lock);
-	size_t bytes = is_block(block) ? bytes_of(block) : 0;
+	enum found found = find(block);
+	size_t bytes = found == BLOCK ? bytes_of(block) : found == STRANGER ? 0 : NEXT_MISUSED;
 	lock_release(&huge_lock);
 	return bytes;
 }
@@ -374,7 +389,7 @@ void *huge_resize(void *block, size_t bytes)
 		return NULL;
 	bytes = align_up(bytes ? bytes : 1, OS_PAGE_BYTES);
 	lock_acquire(&huge_lock);
-	if (is_block(block)) {
+	if (find(block) == BLOCK) {
 		struct huge *huge = header_of(block);
 		size_t old_bytes = bytes_of(block);
 		take_rest(huge);
@@ -388,6 +403,11 @@ void *huge_resize(void *block, size_t bytes)
 	}
 	lock_release(&huge_lock);
 	return resized ? block_of(resized) : NULL;
+}
+
+size_t huge_count(void)
+{
+	return load_relaxed(&huge_blocks);
 }
 
 size_t huge_purge_all(void)
@@ -415,9 +435,15 @@ void huge_purge_old(void)
 	lock_release(&huge_lock);
 }
 
+void huge_count_span(void)
+{
+	fetch_add_relaxed(&huge_mallocs, 1);
+}
+
 void huge_read_counts(struct huge_counts *counts)
 {
 	counts->blocks = load_relaxed(&huge_blocks);
 	counts->bytes = load_relaxed(&huge_bytes);
 	counts->kept_bytes = load_relaxed(&kept_bytes);
+	counts->mallocs = load_relaxed(&huge_mallocs);
 }

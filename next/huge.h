@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* next/huge.h - blocks larger than a segment can hold: a mapping each
+/* next/huge.h - blocks with a mapping each: what no class is made for
  *
  *      slot n-1                 slot n              slot n+1
  *   ...............|  header  |-----------------|---------------......
@@ -27,6 +27,8 @@ MUST_USE size_t huge_usable_bytes(const void *block);
 /* As next_resize(). */
 MUST_USE void *huge_resize(void *block, size_t bytes);
 
+MUST_USE size_t huge_count(void); /* of live blocks */
+
 /* Gives back what freed blocks left; gives that many bytes. The other: what is half a second old. */
 size_t huge_purge_all(void);
 void huge_purge_old(void);
@@ -34,7 +36,10 @@ void huge_purge_old(void);
 struct huge_counts {
 	size_t blocks, bytes; /* live */
 	size_t kept_bytes;    /* of freed blocks */
+	uint64_t mallocs; /* since the start; spans, as huge_count_span() was told, among them */
 };
+/* A span was handed out; they are rare, and counted together with huge blocks. */
+void huge_count_span(void);
 void huge_read_counts(struct huge_counts *counts);
 
 #endif

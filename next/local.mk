@@ -10,6 +10,8 @@ libhakmem_la_SOURCES += \
 	next/heap.h \
 	next/huge.c \
 	next/huge.h \
+	next/misuse.c \
+	next/misuse.h \
 	next/next.c \
 	next/next.h \
 	next/page.c \

@@ -2,8 +2,9 @@
 /* next/next.c - the calls of next.h, put together from heaps, spans and huge blocks
  *
  *   malloc(n) -+- n <= 1 MiB -----> slot's page -> heap_refill() (refill.c lists its six steps)
- *              +- n <= 4,032 KiB -> a span: a run of slices that is one block
  *              +- more -----------> a mapping of its own (huge.c)
+ *              +- where there are thousands of those, to 4,032 KiB:
+ *                                   a span: a run of slices that is one block
  *
  *   free(p) ---+- slot of a segment -> page -+- mine, unflagged -> bits[], fast
  *              |                             +- span ------------> slices back
@@ -45,7 +46,21 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 	if (!page)
 		return NULL;
 	page_make_span(page, next_class_of(bytes));
+	huge_count_span();
 	return page->start;
+}
+
+/* What no class is made for. A mapping of its own is kept for the next such block, and grows where it is; but
+ * a process has only so many (65,530 by default), so where there are a lot of them, segments hold the rest. */
+#define MAPPINGS_FEW 4096
+
+static void *large_malloc(size_t bytes, bool *zero)
+{
+	bool fits = bytes <= SPAN_MAX_BYTES;
+	void *block = NULL;
+	if (!fits || huge_count() < MAPPINGS_FEW)
+		block = huge_malloc(bytes, MAP_SLOT_BYTES, zero);
+	return block || !fits ? block : span_malloc(bytes, SLICE_BYTES, zero);
 }
 
 static void *bin_refill(size_t bytes)
@@ -74,9 +89,7 @@ void *next_malloc(size_t bytes)
 	/* The caller came from the fast path: there is nothing to be had there. */
 	if (likely(bytes <= NEXT_BIN_MAX_BYTES))
 		return bin_refill(bytes + (bytes == 0));
-	if (bytes <= SPAN_MAX_BYTES)
-		return span_malloc(bytes, SLICE_BYTES, &zero);
-	return huge_malloc(bytes, MAP_SLOT_BYTES, &zero);
+	return large_malloc(bytes, &zero);
 }
 
 void *next_malloc_site(size_t bytes, uint32_t site)
@@ -84,6 +97,9 @@ void *next_malloc_site(size_t bytes, uint32_t site)
 	struct next_heap *heap = bytes && bytes <= SITE_MAX_BYTES ? heap_of_thread() : NULL;
 	return heap ? site_malloc(heap, next_class_of(bytes), site) : next_malloc(bytes);
 }
+
+/* Clearing more of what is used again would make memory resident that the program may never touch. */
+#define CLEAR_MAX_BYTES (16 * MIB)
 
 void *next_calloc(size_t bytes)
 {
@@ -97,13 +113,11 @@ void *next_calloc(size_t bytes)
 		/* A page that was cut from zeroed slices and got no block back yet gives zeroed blocks. */
 		struct next_page *page = page_of(block);
 		zero = page_owner(page) == (uintptr_t)next_heap_self && page->zero &&
-		       page->countdown == COUNTDOWN_ENDLESS;
-	} else if (bytes <= SPAN_MAX_BYTES) {
-		block = span_malloc(bytes, SLICE_BYTES, &zero);
+		       load_relaxed(&page->countdown) == COUNTDOWN_ENDLESS;
 	} else {
-		block = huge_malloc(bytes, MAP_SLOT_BYTES, &zero);
+		block = large_malloc(bytes, &zero);
 		/* As sparse as the program will use it, as if it were new. */
-		if (block && !zero)
+		if (block && !zero && bytes > CLEAR_MAX_BYTES)
 			zero = os_purge(block, align_up(bytes, OS_PAGE_BYTES)) == 0;
 	}
 	return block && !zero ? memset(block, 0, bytes) : block;
@@ -132,7 +146,7 @@ void *next_aligned(size_t alignment, size_t bytes)
 
 bool next_free(void *block)
 {
-	if (map_kind_of(block) != MAP_NEXT)
+	if (!map_is_segment(map_kind_of(block)))
 		return huge_free(block);
 	next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
 	return true;
@@ -141,9 +155,10 @@ bool next_free(void *block)
 size_t next_usable_bytes(const void *block)
 {
 	size_t number;
-	if (map_kind_of(block) != MAP_NEXT)
+	if (!map_is_segment(map_kind_of(block)))
 		return huge_usable_bytes(block);
-	return page_of_live_block(block, &number)->block_bytes;
+	struct next_page *page = page_of_live_block(block, &number);
+	return likely(page != NULL) ? page->block_bytes : NEXT_MISUSED;
 }
 
 /* A span grows into free slices behind it, and gives back those it no longer needs. */
@@ -161,9 +176,11 @@ static bool span_resize(struct next_page *page, size_t bytes)
 void *next_resize(void *block, size_t bytes)
 {
 	size_t number;
-	if (map_kind_of(block) != MAP_NEXT)
-		return bytes > SPAN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
+	if (!map_is_segment(map_kind_of(block)))
+		return bytes > NEXT_BIN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
 	struct next_page *page = page_of_live_block(block, &number);
+	if (unlikely(!page))
+		return NULL;
 	if (page_owner(page) == OWNER_SPAN)
 		return span_resize(page, bytes) ? block : NULL;
 	/* A block that shrinks to half or less moves to where it fits; the smallest have nowhere to go. */

@@ -2,7 +2,7 @@
 /* next/next.h - what the layers above may ask of next
  *
  * Nothing here sets errno: a failure is NULL. Misuse (a free of what is no live block) ends in
- * fatal_misuse(). Every call may be made by any thread at any time after next_init(), also from
+ * fatal_misuse(), unless next_on_misuse says otherwise. Every call may be made by any thread at any time after next_init(), also from
  * destructors of thread-local storage; none is async-signal safe.
  */
 #ifndef NEXT_NEXT_H
@@ -11,6 +11,7 @@
 #include "next/bin.h"
 #include "shim/base/atomic.h"
 #include "shim/base/compiler.h"
+#include "shim/base/map.h"
 
 #define NEXT_ALIGNMENT 16 /* of every block */
 
@@ -33,6 +34,38 @@ void next_door_set(unsigned class, uint32_t value);
 /* Set before the first block is handed out: no class ever gets a page into a slot, so that every malloc
  * comes to the slow path, where its call site is known. */
 extern HIDDEN bool next_slots_stay_empty;
+
+/* The kind of next's segments in the address map: MAP_NEXT, or MAP_NEXT_CHECKED for those that are made from
+ * then on, and no free takes the fast path with their blocks. Set while there is one thread. */
+extern HIDDEN enum map_kind next_segment_kind;
+
+/* --- misuse ----------------------------------------------------------------------------------------
+ *
+ * NULL: misuse of memory, and damage, end the process. Else this is told first, with the class, or NEXT_CLASSES where it is
+ * not known, and what fatal_misuse() would print. True: the process goes on, the block stays as it is for ever, and its
+ * page is quarantined: no block of it is handed out any more.
+ *
+ * It is called by the thread that found it, which may be in the middle of a malloc or free: it may set doors and write to
+ * a descriptor, and may neither allocate nor free nor wait for anybody who does.
+ */
+typedef bool next_misuse_hook(unsigned class, const char *what, const void *block,
+			      const char *detail);
+extern HIDDEN _Atomic(next_misuse_hook *) next_on_misuse; /* [any thread] */
+
+/* --- sampling --------------------------------------------------------------------------------------
+ *
+ * Marks one heap, 1 .. next_heaps(), and empties its slots of the classes that are set, so that the next malloc of one of
+ * these by the heap's thread comes through the slow path, where next_take_sample() says so once. The fast path knows
+ * nothing of it. Any thread.
+ */
+void next_ask_for_sample(uint32_t heap, const bool classes[NEXT_CLASSES]);
+MUST_USE uint32_t next_heaps(void);
+
+/* True once after the calling thread's heap was marked. */
+MUST_USE bool next_take_sample(void);
+
+/* The calling thread's place among the cohorts; NEXT_COHORT_MAX if it has no heap. */
+MUST_USE uint32_t next_cohort(void);
 
 /* --- life ---------------------------------------------------------------------------------------- */
 
@@ -75,11 +108,12 @@ MUST_USE void *next_malloc_site(size_t bytes, uint32_t site);
 /* alignment: a power of two, any size. */
 MUST_USE void *next_aligned(size_t alignment, size_t bytes);
 
-/* The address lies in a MAP_NEXT or MAP_NEXT_HUGE slot. A stranger's address behind the end of a huge
+/* The address lies in a slot of a segment or a MAP_NEXT_HUGE one. A stranger's address behind the end of a huge
  * block's last slot gives false (and nothing happened); everything else that is no live block does
  * not return. */
 bool next_free(void *block);
-/* 0 for such a stranger. */
+/* 0 for such a stranger, NEXT_MISUSED after misuse that is survived. */
+#define NEXT_MISUSED SIZE_MAX
 MUST_USE size_t next_usable_bytes(const void *block);
 
 /* The block with room for `bytes`, contents kept, possibly at another address (huge blocks move by
@@ -101,10 +135,17 @@ struct next_stats {
 	size_t resident_free_bytes; /* free slices that are not purged, and kept mappings */
 	size_t purged_bytes;	    /* given back so far */
 	size_t segments, heaps;
+	size_t quarantined_pages;
 	size_t class_live_blocks[NEXT_CLASSES];
+	uint64_t class_mallocs[NEXT_CLASSES]; /* since the start */
+	uint64_t remote_frees; /* of those, what their pages' owners have seen */
 };
 
 /* Walks everything; exact when no other thread allocates, else a moment's estimate. */
 void next_read_stats(struct next_stats *stats);
+
+/* What the pages of each class have in memory, free blocks and all. Asks the kernel about each page: about 0.4 us for
+ * 64 KiB. */
+void next_read_held(size_t held_bytes[NEXT_CLASSES]);
 
 #endif

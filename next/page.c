@@ -2,7 +2,7 @@
 /* next/page.c - one page: its blocks' bits and the word that says whose it is; see page.h */
 #include "next/page.h"
 
-#include "shim/base/check.h"
+#include "next/misuse.h"
 
 /* A page holds at least this many blocks where it fits in PAGE_SLICES_MAX slices: with half a word of
  * blocks a refill is rare beside the mallocs it serves. Larger blocks share out a whole segment. Memory
@@ -47,6 +47,7 @@ static void make(struct next_page *page, unsigned class, size_t block_bytes)
 	page->in_slot = false;
 	page->queued = false;
 	page->zero = false;
+	store_relaxed(&page->suspect, false);
 	store_relaxed(&page->bin, (uint8_t)class);
 	store_relaxed(&page->words, (uint16_t)((count + 63) / 64));
 }
@@ -63,7 +64,7 @@ void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, boo
 	if (page->block_count % 64)
 		store_relaxed(&page->bits[words - 1],
 			      ((uint64_t)1 << (page->block_count % 64)) - 1);
-	page->countdown = COUNTDOWN_ENDLESS;
+	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
 	page->idle = 0;
 	store_relaxed(&page->owner, (uintptr_t)heap);
 }
@@ -122,9 +123,9 @@ uint32_t page_merge(struct next_page *page, struct next_heap *heap)
 		uint64_t freed = exchange_seq_cst(&page->remote[w], 0);
 		uint64_t bits = load_relaxed(&page->bits[w]);
 		if (unlikely(bits & freed))
-			page_fatal_double_free(block_at(page, w, bits & freed));
+			misuse_double_free(page, block_at(page, w, bits & freed));
 		store_relaxed(&page->bits[w], bits | freed);
-		merged += (uint32_t)__builtin_popcountll(freed);
+		merged += (uint32_t)__builtin_popcountll(freed & ~bits);
 	}
 	if (merged)
 		page->zero = false;
@@ -148,13 +149,16 @@ uint32_t page_free_count(const struct next_page *page)
 	return free;
 }
 
-void page_free_block(struct next_page *page, size_t number, const void *block)
+bool page_free_block(struct next_page *page, size_t number, const void *block)
 {
 	uint64_t bits = load_relaxed(&page->bits[number / 64]);
 	uint64_t bit = (uint64_t)1 << (number % 64);
-	if (unlikely(bits & bit))
-		page_fatal_double_free(block);
+	if (unlikely(bits & bit)) {
+		misuse_double_free(page, block);
+		return false;
+	}
 	store_relaxed(&page->bits[number / 64], bits | bit);
+	return true;
 }
 
 enum page_remote_result page_free_remote(struct next_page *page, size_t number, const void *block,
@@ -163,12 +167,16 @@ enum page_remote_result page_free_remote(struct next_page *page, size_t number, 
 	uint64_t bit = (uint64_t)1 << (number % 64);
 	/* relaxed: the other free of this block, if there was one, happened before this one, or the
 	 * two race and the fetch_or finds it when both are remote */
-	if (unlikely(load_relaxed(&page->bits[number / 64]) & bit))
-		page_fatal_double_free(block);
+	if (unlikely(load_relaxed(&page->bits[number / 64]) & bit)) {
+		misuse_double_free(page, block);
+		return PAGE_REMOTE_DONE;
+	}
 	/* seq_cst, before owner is read: pairs with page_merge() and page_mark_full(), see page.h;
 	 * the release in it hands the block's contents over */
-	if (unlikely(fetch_or_seq_cst(&page->remote[number / 64], bit) & bit))
-		page_fatal_double_free(block);
+	if (unlikely(fetch_or_seq_cst(&page->remote[number / 64], bit) & bit)) {
+		misuse_double_free(page, block);
+		return PAGE_REMOTE_DONE;
+	}
 	if (load_seq_cst(&page->owner) & OWNER_REMOTE)
 		return PAGE_REMOTE_DONE;
 	uintptr_t before = fetch_or_seq_cst(&page->owner, OWNER_REMOTE);
@@ -188,9 +196,4 @@ bool page_wholly_remote(const struct next_page *page)
 		left -= here;
 	}
 	return true;
-}
-
-void page_fatal_double_free(const void *block)
-{
-	fatal_misuse("free of a block that is free already", block, "double free");
 }

@@ -24,6 +24,10 @@
  * descriptors are never unmapped, the REMOTE it sets there is a false alarm that the next merge clears,
  * and where it meets FULL it pushes the page like any other, to be found without news and marked FULL
  * again. So the owner word is only ever read with its flags masked off.
+ *
+ * PROPERTY (tests/verify/remote.c, ready.pml): every block that another thread frees is handed out again,
+ * once, never while it is live, and with its contents handed over. A page with a free block is in exactly one
+ * place where somebody finds it: its heap's queue, an open ready stack, a shared list, or back with its segment.
  */
 #ifndef NEXT_PAGE_H
 #define NEXT_PAGE_H
@@ -65,8 +69,9 @@ MUST_USE bool page_mark_full(struct next_page *page, struct next_heap *heap);
 /* [owner] Blocks that are free in bits[]. */
 MUST_USE uint32_t page_free_count(const struct next_page *page);
 
-/* [owner] Marks block `number` free. Does not return if it is free already. */
-void page_free_block(struct next_page *page, size_t number, const void *block);
+/* [owner] Marks block `number` free. False, and nothing changed, if it was free already and that is survived
+ * (misuse.h). */
+MUST_USE bool page_free_block(struct next_page *page, size_t number, const void *block);
 
 /* What a free by a thread that does not own the page has left to do. */
 enum page_remote_result {
@@ -74,13 +79,11 @@ enum page_remote_result {
 	PAGE_REMOTE_PUSH, /* the caller puts the page on the ready stack of *owner */
 };
 
-/* [any thread] Marks block `number` freed. Does not return if it is free already. */
+/* [any thread] Marks block `number` freed. If it was free already, and that is survived, nothing is left to do. */
 MUST_USE enum page_remote_result page_free_remote(struct next_page *page, size_t number,
 						  const void *block, uintptr_t *owner);
 
 /* [whoever took the page from a ready stack] True if every block was freed by other threads. */
 MUST_USE bool page_wholly_remote(const struct next_page *page);
-
-COLD __attribute__((noreturn)) void page_fatal_double_free(const void *block);
 
 #endif

@@ -15,8 +15,10 @@ static _Atomic uint32_t rounds; /* which eighth is next */
 static void shed(struct next_heap *heap)
 {
 	struct next_page *sited;
-	while ((sited = site_take(heap)) != NULL)
+	while ((sited = site_take(heap)) != NULL) {
+		heap_count_end(heap, sited);
 		heap_share(sited, heap->number);
+	}
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		struct next_page *page;
 		while ((page = heap->queue[bin]) != NULL) {
@@ -24,6 +26,7 @@ static void shed(struct next_heap *heap)
 			if (page->in_slot)
 				heap_clear_slots(heap, bin);
 			page->in_slot = false;
+			heap_count_end(heap, page);
 			heap_share(page, heap->number);
 		}
 	}
@@ -51,15 +54,16 @@ static void steal_ready(struct next_heap *heap)
 static void tidy_page(struct next_heap *heap, struct next_page *page)
 {
 	if (load_relaxed(&page->owner) & OWNER_REMOTE) {
-		uint32_t merged = page_merge(page, heap);
+		uint32_t merged = heap_merge(heap, page);
 		if (!page->in_slot)
-			page->countdown -= merged;
+			store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
 	}
 	if (page_free_count(page) != page->block_count)
 		return;
 	if (page->in_slot)
 		heap_clear_slots(heap, load_relaxed(&page->bin));
 	page->in_slot = false;
+	heap_count_end(heap, page);
 	queue_remove(heap, page);
 	segment_release(page);
 }
@@ -151,12 +155,13 @@ static void purge_blocks(const struct next_page *page, uint64_t blocks)
 static void look_at_idle(struct next_page *page)
 {
 	uint64_t free = load_relaxed(&page->bits[0]), rested = page->idle & free;
-	uint32_t frees = page->idle_countdown - page->countdown;
+	uint32_t countdown = load_relaxed(&page->countdown);
+	uint32_t frees = page->idle_countdown - countdown;
 	if (frees == 0 && page->idle_purged && free == rested)
 		return;
 	purge_blocks(page, rested);
 	page->idle_purged = frees == 0;
-	page->idle_countdown = page->countdown;
+	page->idle_countdown = countdown;
 	page->idle = free;
 }
 

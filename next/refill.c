@@ -11,12 +11,39 @@
  */
 #include "next/heap.h"
 
+#include "next/misuse.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/queue.h"
 #include "next/segment.h"
 #include "next/shared.h"
 #include "shim/base/check.h"
+
+void heap_count_begin(struct next_heap *heap, struct next_page *page)
+{
+	uint32_t own = COUNTDOWN_ENDLESS - load_relaxed(&page->countdown);
+	counter_add(&heap->mallocs[load_relaxed(&page->bin)],
+		    page_counts(page) ? own : page_free_count(page));
+	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
+}
+
+void heap_count_end(struct next_heap *heap, struct next_page *page)
+{
+	if (!page_counts(page))
+		return;
+	uint64_t own = COUNTDOWN_ENDLESS - load_relaxed(&page->countdown);
+	counter_add(&heap->mallocs[load_relaxed(&page->bin)], own - page_free_count(page));
+	store_relaxed(&page->countdown, page->block_count);
+}
+
+uint32_t heap_merge(struct next_heap *heap, struct next_page *page)
+{
+	uint32_t merged = page_merge(page, heap);
+	if (page_counts(page))
+		counter_add(&heap->mallocs[load_relaxed(&page->bin)], merged);
+	counter_add(&heap->remote_frees, merged);
+	return merged;
+}
 
 void heap_page_quiet(struct next_heap *heap, struct next_page *page)
 {
@@ -35,21 +62,22 @@ static bool has_free_or_full(struct next_heap *heap, struct next_page *page)
 	while (!page_advance(page)) {
 		if (page_mark_full(page, heap))
 			return false;
-		page_merge(page, heap);
+		heap_merge(heap, page);
 	}
 	return true;
 }
 
 void heap_settle(struct next_heap *heap, struct next_page *page)
 {
-	page_merge(page, heap);
+	heap_merge(heap, page);
+	heap_count_end(heap, page);
 	uint32_t live = page->block_count - page_free_count(page);
-	page->countdown = live;
+	store_relaxed(&page->countdown, live);
 	if (live == 0 && heap->queue[load_relaxed(&page->bin)])
 		segment_release(page);
 	else if (live < page->block_count || has_free_or_full(heap, page)) {
 		/* has_free_or_full() may have merged more. */
-		page->countdown = page->block_count - page_free_count(page);
+		store_relaxed(&page->countdown, page->block_count - page_free_count(page));
 		queue_append(heap, page);
 	}
 }
@@ -75,6 +103,7 @@ static struct next_page *from_current(struct next_heap *heap, unsigned bin)
 	if (!page || !page->in_slot)
 		return NULL;
 	page->in_slot = false;
+	heap_count_end(heap, page);
 	heap_clear_slots(heap, bin);
 	queue_remove(heap, page);
 	if (!has_free_or_full(heap, page))
@@ -109,6 +138,7 @@ static struct next_page *from_slices(struct next_heap *heap, unsigned bin, bool 
 	if (!page)
 		return NULL;
 	page_make(page, bin, heap, zero);
+	counter_add(&heap->mallocs[bin], page->block_count); /* it counts from here on */
 	queue_prepend(heap, page);
 	return page;
 }
@@ -136,9 +166,9 @@ bool next_slots_stay_empty;
 static void install(struct next_heap *heap, unsigned bin, struct next_page *page)
 {
 	/* In a slot frees are not counted down; a count below the endless one says there were some. */
-	if (page->countdown != COUNTDOWN_ENDLESS)
+	if (load_relaxed(&page->countdown) != COUNTDOWN_ENDLESS)
 		page->zero = false;
-	page->countdown = COUNTDOWN_ENDLESS;
+	heap_count_begin(heap, page);
 	page->in_slot = true;
 	if (unlikely(next_slots_stay_empty))
 		return;
@@ -151,16 +181,26 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 		store_seq_cst(&heap->slot[slot], EMPTY_PAGE);
 }
 
+/* [owner] The page, in the heap's queue and perhaps in its slot, is not used any more. */
+static COLD void give_up(struct next_heap *heap, struct next_page *page)
+{
+	if (page->in_slot)
+		heap_clear_slots(heap, load_relaxed(&page->bin));
+	queue_remove(heap, page);
+	misuse_quarantine(page);
+}
+
 void *heap_refill(struct next_heap *heap, unsigned bin)
 {
 	struct next_page *page = heap->queue[bin];
-	if (likely(page && page->in_slot && page_advance(page))) {
+	if (likely(page && page->in_slot && !misuse_suspects(page) && page_advance(page))) {
 		/* Most often nothing changes but where in its page malloc looks; or the page was swept. */
 		if (unlikely(load_relaxed(&heap->slot[slot_last(bin)]) != page))
 			install(heap, bin, page);
 		return page_pop(page);
 	}
-	page = find_page(heap, bin);
+	while ((page = find_page(heap, bin)) != NULL && misuse_suspects(page))
+		give_up(heap, page);
 	if (unlikely(!page))
 		return NULL;
 	CHECK_CHEAP(heap->queue[bin] == page && page_owner(page) == (uintptr_t)heap);

@@ -3,8 +3,11 @@
 #include "next/segment.h"
 
 #include "next/huge.h"
+#include "next/misuse.h"
+#include "next/next.h"
 #include "shim/base/check.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 /* The tables come in groups, mapped as the process grows: 2,048 groups of 512 segments are 4 TiB. */
 #define GROUP_SEGMENTS 512
@@ -20,6 +23,8 @@ struct group {
 	_Atomic(struct next_segment *) base[GROUP_SEGMENTS]; /* [const once free was not 0] */
 };
 
+enum map_kind next_segment_kind = MAP_NEXT;
+
 static _Atomic(struct group *) groups[GROUPS];
 static _Atomic uint32_t segment_count; /* ids given out; those being set up have free == 0 */
 
@@ -32,7 +37,7 @@ static _Atomic uint32_t segment_count; /* ids given out; those being set up have
  * a little). So the reserve keeps a burst's memory for the next burst, but never makes the peak higher
  * than the program made it: when fresh slices are claimed beyond the mark, as many go back.
  */
-#define RESERVE_SLACK	   32 /* 2 MiB */
+#define RESERVE_SLACK	   32 /* 2 MiB, and an eighth of the most in use: runs do not always fit */
 
 static _Atomic int64_t used_slices;    /* claimed; a moment's estimate, like the next two */
 static _Atomic int64_t reserve_slices; /* free and dirty */
@@ -214,7 +219,7 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	struct next_segment *segment = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
 	if (!segment)
 		return NULL;
-	bool claimed = map_claim(segment, SEGMENT_BYTES, MAP_NEXT);
+	bool claimed = map_claim(segment, SEGMENT_BYTES, next_segment_kind);
 	if (!claimed || !id_make(&id)) {
 		/* A slot that was never claimed may have no memory in the map to write to. */
 		if (claimed)
@@ -223,6 +228,7 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 		return NULL;
 	}
 	struct group *group = group_of(id);
+	PROBE2(segment_mapped, segment, SEGMENT_BYTES);
 	segment->id = id;
 	for (size_t s = 0; s < SEGMENT_SLICES; s++)
 		store_relaxed(&segment->page_at[s], NOBODY);
@@ -265,6 +271,10 @@ static void give_back(struct next_segment *segment, uint32_t first, uint32_t sli
 
 void segment_release(struct next_page *page)
 {
+	if (misuse_suspects(page)) {
+		misuse_quarantine(page);
+		return;
+	}
 	store_relaxed(&page->owner, OWNER_NONE);
 	give_back(segment_of(page), page->first_slice, load_relaxed(&page->slices));
 }
@@ -315,6 +325,8 @@ static size_t purge_segment(struct group *group, size_t i)
 		if (os_purge(base + ((size_t)first << SLICE_SHIFT), (size_t)length << SLICE_SHIFT) == 0) {
 			fetch_and_relaxed(&group->dirty[i], ~run);
 			slices += length;
+			PROBE2(page_purged, base + ((size_t)first << SLICE_SHIFT),
+			       (size_t)length << SLICE_SHIFT);
 		}
 		left &= ~run;
 	}
@@ -350,8 +362,9 @@ void segment_purge_some(void)
 		huge_purge_old();
 		return;
 	}
-	int64_t room = load_relaxed(&high_water) - load_relaxed(&used_slices);
-	bool too_much = reserve > RESERVE_SLACK + (room > 0 ? room : 0);
+	int64_t most = load_relaxed(&high_water), room = most - load_relaxed(&used_slices);
+	int64_t keep = (room > 0 ? room : 0) + most / 8;
+	bool too_much = reserve > RESERVE_SLACK + keep;
 	uint32_t now = os_ticks();
 	bool old = now - load_relaxed(&last_purge_tick) >= NEXT_RESERVE_TICKS / 4;
 	/* One purge at a time: whoever comes second has nothing to add. */
@@ -362,7 +375,7 @@ void segment_purge_some(void)
 		store_relaxed(&high_water,
 			      load_relaxed(&used_slices) + load_relaxed(&reserve_slices));
 	if (too_much)
-		purge(0, room > 0 ? room : 0);
+		purge(0, keep);
 	lock_release(&purge_lock);
 	if (old)
 		huge_purge_old();

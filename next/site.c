@@ -4,6 +4,7 @@
 
 #include "next/heap.h"
 #include "next/next.h"
+#include "next/misuse.h"
 #include "next/page.h"
 #include "next/queue.h"
 #include "next/segment.h"
@@ -50,16 +51,20 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 	}
 	bool zero;
 	page = segment_claim(page_slices(bin), 1, &zero);
-	if (page)
+	if (page) {
 		page_make(page, bin, heap, false);
+		counter_add(&heap->mallocs[bin], page->block_count); /* it counts from here on */
+	}
 	return page;
 }
 
 static bool has_block(struct next_heap *heap, struct next_page *page)
 {
+	if (misuse_suspects(page))
+		return false;
 	if (page_advance(page))
 		return true;
-	return page_merge(page, heap) && page_advance(page);
+	return heap_merge(heap, page) && page_advance(page);
 }
 
 /* The entry of the pair, or a free one; NULL if the window is full of others. */
@@ -93,7 +98,7 @@ static struct next_page *page_for(struct next_heap *heap, unsigned bin, uint32_t
 	if (!page || !page_advance(page))
 		return NULL;
 	/* Frees to it are not counted down, as if it were in a slot. */
-	page->countdown = COUNTDOWN_ENDLESS;
+	heap_count_begin(heap, page);
 	page->zero = false;
 	page->in_slot = true;
 	entry->page = page;
@@ -115,10 +120,11 @@ void site_tidy(struct next_heap *heap)
 		struct next_site *entry = &heap->sites[i];
 		if (!entry->page)
 			continue;
-		page_merge(entry->page, heap);
+		heap_merge(heap, entry->page);
 		if (page_free_count(entry->page) != entry->page->block_count)
 			continue;
 		entry->page->in_slot = false;
+		heap_count_end(heap, entry->page);
 		segment_release(entry->page);
 		entry->page = NULL;
 	}

@@ -17,6 +17,9 @@
  * A pop reads the link of a thing that another thread may have popped already: the link is atomic and
  * the thing is type-stable (page descriptors, heaps), so the read is harmless, and the CAS fails.
  * The stack knows nothing of what it holds: the caller turns a number into its link.
+ *
+ * PROPERTY (tests/verify/stack.c): each thing is owned by one thread or is on the stack once, and comes with
+ * what its last owner wrote.
  */
 #ifndef NEXT_STACK_H
 #define NEXT_STACK_H

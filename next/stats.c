@@ -2,9 +2,21 @@
 /* next/stats.c - what next holds, counted by walking it */
 #include "next/heap.h"
 #include "next/huge.h"
+#include "next/misuse.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/segment.h"
+#include "shim/base/os.h"
+
+/* Without what other threads freed. */
+static size_t own_free_count(const struct next_page *page)
+{
+	uint32_t words = load_relaxed(&page->words);
+	size_t free = 0;
+	for (uint32_t w = 0; w < words && w < PAGE_WORDS; w++)
+		free += (size_t)__builtin_popcountll(load_relaxed(&page->bits[w]));
+	return free;
+}
 
 static void add_page(struct next_page *page, void *argument)
 {
@@ -26,6 +38,19 @@ static void add_page(struct next_page *page, void *argument)
 	stats->live_blocks += live;
 	stats->live_bytes += live * block_bytes;
 	stats->class_live_blocks[class] += live;
+	if (!span && page_counts(page))
+		stats->class_mallocs[class] += COUNTDOWN_ENDLESS - load_relaxed(&page->countdown) -
+					       (uint64_t)own_free_count(page);
+}
+
+static void add_heaps(struct next_stats *stats)
+{
+	for (uint32_t number = 1; number <= stats->heaps; number++) {
+		struct next_heap *heap = heap_numbered(number);
+		for (unsigned bin = 0; bin < NEXT_BINS; bin++)
+			stats->class_mallocs[bin] += load_relaxed(&heap->mallocs[bin]);
+		stats->remote_frees += load_relaxed(&heap->remote_frees);
+	}
 }
 
 void next_read_stats(struct next_stats *stats)
@@ -36,6 +61,7 @@ void next_read_stats(struct next_stats *stats)
 	struct huge_counts huge;
 	huge_read_counts(&huge);
 	segment_each_page(add_page, stats);
+	add_heaps(stats);
 	stats->segments = segments.segments;
 	stats->resident_free_bytes = segments.resident_free_bytes + huge.kept_bytes;
 	stats->purged_bytes = segments.purged_bytes;
@@ -44,5 +70,32 @@ void next_read_stats(struct next_stats *stats)
 	stats->live_blocks += huge.blocks;
 	stats->live_bytes += huge.bytes;
 	stats->class_live_blocks[NEXT_CLASS_HUGE] += huge.blocks;
+	stats->class_mallocs[NEXT_CLASS_HUGE] += huge.mallocs;
+	stats->quarantined_pages = misuse_quarantined();
 	stats->mapped_bytes = segments.segments * SEGMENT_BYTES + huge.bytes + huge.kept_bytes;
+}
+
+static void add_resident(struct next_page *page, void *argument)
+{
+	size_t *held_bytes = argument;
+	unsigned class = load_relaxed(&page->bin);
+	size_t bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
+
+	/* first_slice is the page's number in its segment, as it ever was. */
+	struct next_segment *segment = segment_of(page);
+	size_t first = (size_t)(page - segment->pages);
+	if (class < NEXT_CLASSES && first + (bytes >> SLICE_SHIFT) <= SEGMENT_SLICES)
+		held_bytes[class] +=
+			os_resident_bytes((char *)segment + (first << SLICE_SHIFT), bytes);
+}
+
+void next_read_held(size_t held_bytes[NEXT_CLASSES])
+{
+	struct huge_counts huge;
+
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		held_bytes[class] = 0;
+	segment_each_page(add_resident, held_bytes);
+	huge_read_counts(&huge);
+	held_bytes[NEXT_CLASS_HUGE] += huge.bytes;
 }

@@ -77,6 +77,8 @@ struct next_heap;
  *                    go into remote[] like everybody's
  *   OWNER_SHARED     on a shared list (shared.h): whoever pops it becomes the owner; frees go into remote[]
  *   OWNER_SPAN       one block, free when freed, belongs to nobody
+ *   OWNER_QUARANTINE misuse was found in it: in no queue and no list, never used again; frees go into
+ *                    remote[] and stay there
  *   OWNER_NONE       no page
  */
 #define OWNER_NONE   ((uintptr_t)0)
@@ -85,6 +87,7 @@ struct next_heap;
 #define OWNER_FLAGS  (OWNER_REMOTE | OWNER_FULL)
 #define OWNER_SPAN   ((uintptr_t)8)
 #define OWNER_SHARED ((uintptr_t)16)
+#define OWNER_QUARANTINE ((uintptr_t)32)
 
 struct next_page {
 	/* --- the fast paths' line --- */
@@ -96,7 +99,7 @@ struct next_page {
 	_Atomic uintptr_t owner;   /* [any thread] see above */
 	/* [owner] frees of the owner until next_free_countdown() is called: with the page in a slot an
 	 * endless number, in a queue the number of blocks that are not free */
-	uint32_t countdown;
+	_Atomic uint32_t countdown; /* statistics read it any time; see heap_count_mallocs() */
 	uint32_t block_count; /* [const while in use] */
 
 	/* --- the slow paths' line --- */
@@ -112,6 +115,7 @@ struct next_page {
 	bool queued;	       /* [owner] in the heap's queue of its bin */
 	bool zero;	       /* [owner] blocks that were never handed out read as zero */
 	bool idle_purged; /* [owner] what is in idle was given back, and no block freed since */
+	_Atomic bool suspect;  /* [any thread sets it, for good] misuse was found: to be quarantined */
 	uint32_t idle_countdown; /* [owner] countdown when idle was written */
 	uint64_t idle; /* [owner] of a page of one word: blocks that were free when last looked at */
 
@@ -142,9 +146,13 @@ struct next_heap {
 	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
 	uint32_t site_misses;	     /* [owner] */
 	uint32_t looked_at_idle;     /* [owner] tick */
+	_Atomic bool sample; /* [any thread sets it, the owner clears it] see next_ask_for_sample() */
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */
 	CACHE_ALIGN _Atomic(struct next_page *) ready;
+	/* What was counted of each class; see heap.h. [owner writes, modulo 2^64; any thread reads] */
+	_Atomic uint64_t mallocs[NEXT_BINS];
+	_Atomic uint64_t remote_frees;
 	/* [owner] pages with free blocks, a ring through queue_next; the one in the slot comes first */
 	CACHE_ALIGN struct next_page *queue[NEXT_BINS];
 };

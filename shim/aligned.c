@@ -11,8 +11,10 @@
 #include "shim/aligned.h"
 
 #include "next/next.h"
+#include "shim/checked.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
+#include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/malloc.h"
 #include "shim/route.h"
@@ -31,7 +33,12 @@ static void *aligned_from_system(size_t alignment, size_t bytes)
 static void *aligned_from_next(size_t alignment, size_t bytes)
 {
 	void *block = shim_next_available() ? next_aligned(alignment, bytes) : NULL;
-	return block ? block : aligned_from_system(alignment, bytes);
+	if (likely(block != NULL))
+		return block;
+	block = aligned_from_system(alignment, bytes);
+	if (HAKMEM_MIGRATION && block)
+		shim_at_next_failure(next_class_of(bytes));
+	return block;
 }
 
 /* legacy knows no alignment above 16, so its classes go to the system; where there is none, to next. */
@@ -40,6 +47,10 @@ static void *aligned_by_route(size_t alignment, size_t bytes)
 	unsigned class = next_class_of(bytes);
 	if (unlikely(shim_route_of(class) == SHIM_UNSET))
 		shim_init();
+	if (unlikely(checked_on()) && shim_next_available()) {
+		void *block = checked_malloc(bytes, alignment, false, false);
+		return block ? block : aligned_from_system(alignment, bytes);
+	}
 	enum shim_backend route = shim_route_of(class);
 	if (route == SHIM_SYSTEM || (route == SHIM_LEGACY && shim_system_available()))
 		return aligned_from_system(alignment, bytes);

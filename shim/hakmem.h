@@ -214,6 +214,14 @@ enum hakmem_reason {
 	HAKMEM_REASON_UNAVAILABLE = 4, /* the pool that is to serve it is not there */
 };
 
+/* What a guard says of a class. */
+enum hakmem_guard {
+	HAKMEM_GUARD_OFF = 0,
+	HAKMEM_GUARD_HOLD = 1, /* not enough to see yet */
+	HAKMEM_GUARD_GO = 2,
+	HAKMEM_GUARD_ROLL_BACK = 3,
+};
+
 #define HAKMEM_UNKNOWN UINT64_MAX
 
 struct hakmem_class {
@@ -233,12 +241,80 @@ struct hakmem_class {
 	uint64_t next_live_blocks, next_live_bytes;
 	uint64_t old_live_blocks, old_live_bytes; /* HAKMEM_UNKNOWN: the system does not tell */
 	char cause[40];				  /* of the latch, "" for none */
+	uint64_t flipped_ns; /* since its last flip, so what lives in the other pool is at least as old;
+				HAKMEM_UNKNOWN: never */
+	uint64_t old_pinned_pages, old_pinned_bytes; /* in which its old blocks lie, with those of old_class_bytes that are
+					       cached by threads; HAKMEM_UNKNOWN: the system does not tell */
+	uint64_t next_held_bytes;	    /* that its pages have in memory, free blocks and all */
+	uint32_t guard_latency, guard_held; /* enum hakmem_guard, of the last look */
+	/* Since its last flip, of a canary of threads: mallocs that were timed, in the canary and in the old cohort, the
+	 * 99th percentile of each, and the interval in which the quotient of the two lies (in thousandths;
+	 * HAKMEM_UNKNOWN: nothing bounds it yet). */
+	uint64_t canary_samples, old_samples, canary_p99_ns, old_p99_ns;
+	uint64_t ratio_low, ratio_high;
+	/* Served since the process began; old_mallocs are those of legacy's class, as old_live_* are. HAKMEM_UNKNOWN: not
+	 * counted. */
+	uint64_t next_mallocs, old_mallocs;
 };
 
 /* Fills at most `count` classes of class_bytes each (pass sizeof(struct hakmem_class): later versions append
  * fields, and what this version does not know becomes 0). Gives how many classes there are. Walks both pools. */
 HAKMEM_API size_t hakmem_read_classes(struct hakmem_class *classes, size_t class_bytes,
 				      size_t count) HAKMEM_NOEXCEPT;
+
+/* Arms the guards that the text names and disarms the others, "" or NULL all; docs/CONTROL.md has the grammar:
+ * "misuse, reservation, held=1.5, latency=2/2000, rss=2g". HAKMEM_GUARD does the same at the start. A wrong text changes
+ * nothing, and what is wrong with it is written to `error` as in hakmem_plan_set(). Starts the waiting thread if there is
+ * none and one of them has to be looked after: not from a signal handler or an atfork handler then; EPERM if that is not
+ * allowed (AT_SECURE), or the errno of what failed. */
+HAKMEM_API int hakmem_guard_set(const char *text, char *error, size_t error_bytes) HAKMEM_NOEXCEPT;
+
+/* A progressive rollout: classes go to next for one share of the threads after the other, and at every step the canary is
+ * compared with the old cohort, by the p99 of sampled mallocs and by the bytes held per live byte. A step lasts hold_ns at
+ * least, and until there was enough to see; what is worse rolls the classes back, latched; what is missing promotes
+ * nothing. The hakmem command's `rollout` does the same from outside. */
+struct hakmem_rollout_options {
+	const char *classes;  /* "mid", "4k, 8k-16k" */
+	const char *steps;    /* "1%,5%,25%,100%" */
+	uint64_t hold_ns;     /* of each step */
+	uint64_t patience_ns; /* without a verdict a step lasts no longer, and the rollout stops; 0: for ever */
+	double latency_ratio; /* limit, canary over old; 0: 1.5; negative: not compared */
+	double held_ratio;    /* the same */
+	uint64_t min_samples; /* of each arm; 0: 2000 */
+	uint64_t min_live_bytes; /* in next, before its held bytes say anything; 0: 16 MiB */
+	int roll_back_on_stop;	 /* when patience is over: 1 roll back, 0 leave the step as it is */
+};
+
+enum hakmem_rollout_phase {
+	HAKMEM_ROLLOUT_NONE = 0, /* none was started */
+	HAKMEM_ROLLOUT_RUNNING = 1,
+	HAKMEM_ROLLOUT_DONE = 2, /* all steps have held */
+	HAKMEM_ROLLOUT_ROLLED_BACK = 3,
+	HAKMEM_ROLLOUT_STOPPED = 4, /* by hakmem_rollout_stop() or for want of a verdict; the step is in force */
+};
+
+struct hakmem_rollout_status {
+	uint32_t phase;			/* enum hakmem_rollout_phase */
+	uint32_t steps, step, share;	/* step from 0; share in millionths of a percent */
+	uint32_t outcome, latency, held; /* enum hakmem_guard, of the last look */
+	uint64_t canary_samples, old_samples, canary_p99_ns, old_p99_ns; /* since the step began */
+	uint64_t ratio_low, ratio_high; /* of the p99, in thousandths; HAKMEM_UNKNOWN: not bounded */
+	uint64_t held_ratio;		/* in thousandths; 0: not known */
+	char why[64];			/* it does not go on; "" where it may */
+};
+
+/* Starts one; pass sizeof(struct hakmem_rollout_options). Its steps are live plans, added to the live plan that there is; a
+ * plan that somebody else sets meanwhile is replaced by the next step. EINVAL with a line in `error` as in
+ * hakmem_plan_set(), also if there is one already; starts the waiting thread like hakmem_guard_set(). */
+HAKMEM_API int hakmem_rollout_start(const struct hakmem_rollout_options *options, size_t options_bytes,
+				    char *error, size_t error_bytes) HAKMEM_NOEXCEPT;
+
+/* Ends the one that is running, if any, with its classes rolled back or left at its step. */
+HAKMEM_API int hakmem_rollout_stop(int roll_back) HAKMEM_NOEXCEPT;
+
+/* Fills the first `status_bytes` as hakmem_read_stats() does. Gives 0. */
+HAKMEM_API int hakmem_rollout_read(struct hakmem_rollout_status *status,
+				   size_t status_bytes) HAKMEM_NOEXCEPT;
 
 struct hakmem_rollback_event {
 	size_t classes;	   /* how many were named */
@@ -248,7 +324,7 @@ struct hakmem_rollback_event {
 typedef void hakmem_rollback_handler(const struct hakmem_rollback_event *event, void *argument);
 
 /* Calls the handler after every rollback, whoever asked for it; NULL: nobody. It is called by the thread that
- * rolled back, which may be the library's own: that one has a small stack and a descriptor table of its own, in
+ * rolled back (or by another a little later, where a guard found misuse in the middle of a malloc or free), which may be the library's own: that one has a small stack and a descriptor table of its own, in
  * which no file of the program is open, so a handler sets a flag or posts a semaphore and does the rest
  * elsewhere. It may call everything here. */
 HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler,

@@ -8,6 +8,8 @@
 #ifndef SHIM_HOOKS_H
 #define SHIM_HOOKS_H
 
+#include "shim/base/compiler.h"
+
 /* Reads the settings of the process and applies the plan through shim_route_change(). Called once, at the
  * end of the first allocation's initialisation, by the thread that made it; other threads may be
  * allocating already. Every backend is ready: it may allocate. Implemented by migrate/start.c. */
@@ -25,5 +27,13 @@ void shim_at_fork_child(void);
  * ordinary place in an ordinary thread, which may allocate; it does so for several threads at once, and for a
  * thread that is in the hook already. Implemented by migrate/start.c. */
 void shim_at_attention(void);
+
+/* next had no memory for a request of the class and the system behind us had: called when the request is served. At any
+ * time after the first allocation; nothing may be allocated. Implemented by migrate/guard.c. */
+void shim_at_next_failure(unsigned class);
+
+/* A malloc that was sampled (next_ask_for_sample()) took so long, from the slow path's beginning to its end; by_next:
+ * next served it. Nothing may be allocated. Implemented by migrate/arms.c. */
+void shim_at_sample(unsigned class, bool by_next, uint64_t ns);
 
 #endif

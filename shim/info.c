@@ -31,6 +31,8 @@ HAKMEM_API enum hakmem_owner hakmem_owner(const void *address)
 	case MAP_NEXT:
 	case MAP_NEXT_HUGE:
 	case MAP_NEXT_HUGE_REST:
+	case MAP_NEXT_CHECKED:
+	case MAP_NEXT_GUARDED:
 		return HAKMEM_OWNER_NEXT;
 	case MAP_LEGACY:
 		return HAKMEM_OWNER_LEGACY;

@@ -7,6 +7,7 @@
 #include "shim/base/check.h"
 #include "shim/base/lock.h"
 #include "shim/base/map.h"
+#include "shim/checked.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
 #include "shim/linker.h"
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct shim_state shim_state;
@@ -80,6 +82,12 @@ struct legacy_thread *shim_legacy_thread(void)
 	return *slot;
 }
 
+struct legacy_thread *shim_legacy_thread_if_any(void)
+{
+	void **slot = HAKMEM_MIGRATION && next_has_heap() ? next_thread_slot() : NULL;
+	return slot ? *slot : NULL;
+}
+
 /* --- fork ----------------------------------------------------------------------------------------- */
 
 static void child_starts(void)
@@ -95,8 +103,23 @@ static void child_starts(void)
 
 /* --- start-up ------------------------------------------------------------------------------------- */
 
+extern void __tsan_init(void) __attribute__((weak));
+
+/* A program for ThreadSanitizer, with us before its runtime: it has taken over the system calls that next makes,
+ * and faults in them until its own malloc was the first to be called. (AddressSanitizer notices by itself.) */
+static void refuse_sanitizer(void)
+{
+	if (!HAKMEM_EXPORT_MALLOC || !__tsan_init || (void *)malloc != (void *)hakmem_malloc)
+		return;
+	report_line("the program is built with ThreadSanitizer, which needs its own malloc: "
+		    "start it without this library",
+		    NULL);
+	syscall(SYS_exit_group, 1);
+}
+
 static void start_next(void)
 {
+	refuse_sanitizer();
 	exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
 	next_on_thread_start = thread_starts;
 	shim_routes_init();
@@ -113,7 +136,7 @@ static bool malloc_is_ours(void)
 		return true;
 	void *probe = malloc(1);
 	/* NULL says little: next may have no memory, and then our own malloc gives NULL as well. */
-	bool ours = probe ? map_kind_of(probe) == MAP_NEXT : !next_malloc(1);
+	bool ours = probe ? map_is_segment(map_kind_of(probe)) : !next_malloc(1);
 	free(probe);
 	return ours;
 }
@@ -178,6 +201,7 @@ static bool begin(_Atomic uintptr_t *stage)
 
 static void start(void)
 {
+	checked_start();
 	if (begin(&next_starter))
 		start_next();
 	if (HAKMEM_MIGRATION) {
@@ -195,6 +219,8 @@ static void start(void)
 		shim_at_start();
 	else if (shim_setting("HAKMEM_PLAN"))
 		report_line("the program brings its own malloc: HAKMEM_PLAN ignored", NULL);
+	if (shim_stands_aside() && checked_on())
+		report_line("the program brings its own malloc: HAKMEM_CHECK ignored", NULL);
 }
 
 /* Another thread is at it. It may be waiting for a lock of the dynamic linker that this one holds, so
@@ -231,6 +257,8 @@ __attribute__((constructor)) static void at_load(void)
 {
 	if (!shim_routed())
 		start_or_wait();
+	if (shim_routed() && !shim_stands_aside())
+		checked_at_load();
 	if (HAKMEM_MIGRATION && shim_routed() && !shim_stands_aside())
 		shim_at_load();
 }

@@ -65,4 +65,7 @@ INLINE bool shim_stands_aside(void)
 /* legacy's part of the calling thread, made at its first use; NULL if there is no memory for it. */
 MUST_USE struct legacy_thread *shim_legacy_thread(void);
 
+/* The same, NULL if it was not used yet. */
+MUST_USE struct legacy_thread *shim_legacy_thread_if_any(void);
+
 #endif

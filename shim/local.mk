@@ -12,13 +12,18 @@ libhakmem_la_SOURCES += \
 	shim/base/map.h \
 	shim/base/os.c \
 	shim/base/os.h \
+	shim/base/probes.h \
 	shim/base/reserve.c \
 	shim/base/reserve.h
 
 libhakmem_la_SOURCES += \
 	shim/aligned.c \
 	shim/aligned.h \
+	shim/checked.c \
+	shim/checked.h \
 	shim/export.h \
+	shim/guarded.c \
+	shim/guarded.h \
 	shim/hakmem.h \
 	shim/hooks.h \
 	shim/info.c \
@@ -29,6 +34,8 @@ libhakmem_la_SOURCES += \
 	shim/malloc.c \
 	shim/malloc.h \
 	shim/operators.c \
+	shim/quarantine.c \
+	shim/quarantine.h \
 	shim/route.c \
 	shim/route.h \
 	shim/system.c \

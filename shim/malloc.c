@@ -12,7 +12,7 @@
  *       LEGACY .......... legacy_malloc
  *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
  *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call;
- *                         UNSET: shim_init, then again; while it is at work: next
+ *                         HAKMEM_CHECK: checked_malloc; UNSET: shim_init, then again; while it is at work: next
  *
  *   free(p)
  *     kind of p's slot
@@ -21,6 +21,7 @@
  *       stranger ........ no address at all: fatal; else the system's free, a tail call
  *       legacy .......... legacy_free
  *       huge ............ next_free
+ *       any of ours, with HAKMEM_CHECK ........... checked_free
  *
  *   realloc(p, bytes)
  *     NULL: malloc. 0 bytes: free. Stays in its pool while it fits, or while its pool would serve the
@@ -46,6 +47,8 @@
 #include "next/next.h"
 #include "shim/base/check.h"
 #include "shim/base/map.h"
+#include "shim/base/os.h"
+#include "shim/checked.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
 #include "shim/hooks.h"
@@ -80,9 +83,12 @@ void *shim_out_of_memory(void)
 /* next could not: an address-space limit, or no memory at all. The system may still have some. */
 static COLD void *next_failed(size_t bytes)
 {
-	if (bytes <= PTRDIFF_MAX && shim_system_available())
-		return shim_system.malloc(bytes);
-	return shim_out_of_memory();
+	if (bytes > PTRDIFF_MAX || !shim_system_available())
+		return shim_out_of_memory();
+	void *block = shim_system.malloc(bytes);
+	if (HAKMEM_MIGRATION && block)
+		shim_at_next_failure(next_class_of(bytes));
+	return block;
 }
 
 static NOINLINE void *malloc_from_next(size_t bytes)
@@ -111,9 +117,17 @@ static NOINLINE void *malloc_from_legacy(size_t bytes, uint32_t site)
 	return likely(block != NULL) ? block : shim_out_of_memory();
 }
 
+static NOINLINE void *malloc_checked(size_t bytes, size_t alignment, bool zero, bool legacy)
+{
+	void *block = checked_malloc(bytes, alignment, zero, legacy);
+	return likely(block != NULL) ? block : next_failed(bytes);
+}
+
 /* Start-up is under way, further up this stack or in another thread. */
 static COLD void *malloc_early(size_t bytes)
 {
+	if (checked_on() && shim_next_available())
+		return malloc_checked(bytes, 0, false, false);
 	return shim_next_available() ? malloc_from_next(bytes) : shim_out_of_memory();
 }
 
@@ -123,13 +137,10 @@ static COLD void *malloc_unset(size_t bytes)
 	return shim_routed() ? shim_malloc_slow(bytes) : malloc_early(bytes);
 }
 
-/* The word is none of the three backends. */
-static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+static NOINLINE void *malloc_from(enum shim_backend side, size_t bytes, uint32_t site,
+				  bool by_site)
 {
-	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
-	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
-		shim_at_attention();
-	switch (HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET) {
+	switch (side) {
 	case SHIM_SYSTEM:
 		return shim_system.malloc(bytes);
 	case SHIM_LEGACY:
@@ -141,6 +152,32 @@ static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site
 		break;
 	}
 	return malloc_unset(bytes);
+}
+
+/* Somebody wants to know how long a malloc takes, of those that next serves and of the others. */
+static COLD void *malloc_sampled(size_t bytes, uint32_t site, bool by_site)
+{
+	uint64_t start_ns = os_now_ns();
+	unsigned class = next_class_of(bytes);
+	enum shim_backend side = shim_route_of(class);
+	void *block = malloc_from(side, bytes, site, by_site);
+	shim_at_sample(class, side == SHIM_NEXT, os_now_ns() - start_ns);
+	return block;
+}
+
+/* The word is none of the three backends. */
+static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+{
+	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
+		shim_at_attention();
+	if (word & SHIM_CHECKED)
+		return malloc_checked(bytes, 0, false,
+				      shim_route_resolve(class, word) == SHIM_LEGACY);
+	if (HAKMEM_MIGRATION && word == SHIM_SHARE && unlikely(next_take_sample()))
+		return malloc_sampled(bytes, site, by_site);
+	return malloc_from(HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET, bytes,
+			   site, by_site);
 }
 
 INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
@@ -213,8 +250,16 @@ static COLD void check_neighbour(const void *block)
 		fatal_misuse("invalid pointer", block, "freed twice, or never allocated");
 }
 
+/* With HAKMEM_CHECK. What was allocated before there was an environment lies in MAP_NEXT slots, unchecked. */
+static bool is_checked(const void *block, enum map_kind kind)
+{
+	return kind != MAP_STRANGER && kind != MAP_NEXT && !is_newcomer(block, kind);
+}
+
 static NOINLINE void free_ours(void *block, enum map_kind kind)
 {
+	if (unlikely(checked_on()) && is_checked(block, kind) && checked_free(block, kind, NO_CLAIM))
+		return;
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY) {
 		legacy_free(shim_legacy_thread(), block);
 	} else if (is_newcomer(block, kind)) {
@@ -239,17 +284,31 @@ HAKMEM_API void hakmem_free(void *block)
 }
 EXPORT_AS(free, hakmem_free);
 
+NOINLINE void shim_free_claimed(void *block, size_t bytes, size_t alignment)
+{
+	enum map_kind kind = map_kind_of(block);
+	if (unlikely(checked_on()) && is_checked(block, kind) &&
+	    checked_free(block, kind, (struct checked_claim){ bytes, alignment }))
+		return;
+	hakmem_free(block);
+}
+
 HAKMEM_API void hakmem_free_sized(void *block, size_t bytes)
 {
-	(void)bytes;
-	hakmem_free(block);
+	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
+	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+		next_free_in_slot(block, slot);
+	else
+		shim_free_claimed(block, bytes, CLAIM_NOTHING);
 }
 
 HAKMEM_API void hakmem_free_aligned_sized(void *block, size_t alignment, size_t bytes)
 {
-	(void)alignment;
-	(void)bytes;
-	hakmem_free(block);
+	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
+	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+		next_free_in_slot(block, slot);
+	else
+		shim_free_claimed(block, bytes, alignment);
 }
 
 #if HAKMEM_EXPORT_MALLOC
@@ -270,16 +329,19 @@ EXPORT_AS(cfree, free_anyones); /* programs from before glibc 2.26 ask for it */
 
 FOR_EXPORT void free_anyones_sized(void *block, size_t bytes)
 {
-	(void)bytes;
-	free_anyones(block);
+	if (unlikely(shim_stands_aside()))
+		free(block);
+	else
+		hakmem_free_sized(block, bytes);
 }
 EXPORT_AS(free_sized, free_anyones_sized);
 
 FOR_EXPORT void free_anyones_aligned_sized(void *block, size_t alignment, size_t bytes)
 {
-	(void)alignment;
-	(void)bytes;
-	free_anyones(block);
+	if (unlikely(shim_stands_aside()))
+		free(block);
+	else
+		hakmem_free_aligned_sized(block, alignment, bytes);
 }
 EXPORT_AS(free_aligned_sized, free_anyones_aligned_sized);
 
@@ -290,12 +352,15 @@ HAKMEM_API size_t hakmem_malloc_usable_size(void *block)
 	if (!block)
 		return 0;
 	enum map_kind kind = map_kind_of(block);
+	size_t bytes;
+	if (unlikely(checked_on()) && is_checked(block, kind) && checked_bytes(block, kind, &bytes))
+		return bytes;
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return legacy_usable_bytes(block);
 	if (kind != MAP_STRANGER && !is_newcomer(block, kind)) {
-		size_t bytes = next_usable_bytes(block);
-		if (bytes)
-			return bytes;
+		bytes = next_usable_bytes(block);
+		if (likely(bytes != 0))
+			return bytes != NEXT_MISUSED ? bytes : 0;
 		check_neighbour(block);
 	}
 	check_stranger(block);
@@ -313,6 +378,8 @@ static void *zeroed(void *block, size_t bytes)
 static NOINLINE void *calloc_slow(size_t bytes)
 {
 	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
+	if (unlikely(route & SHIM_CHECKED))
+		return malloc_checked(bytes, 0, true, shim_route_resolve(class, route) == SHIM_LEGACY);
 	if (HAKMEM_MIGRATION && unlikely(route > SHIM_NEXT))
 		route = shim_route_resolve(class, route);
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
@@ -377,7 +444,8 @@ static void *realloc_next(void *block, size_t bytes)
 		check_neighbour(block);
 		return realloc_stranger(block, bytes);
 	}
-	if (unlikely(bytes > PTRDIFF_MAX))
+	/* After misuse that is survived there is no block whose contents could be kept. */
+	if (unlikely(bytes > PTRDIFF_MAX || usable_bytes == NEXT_MISUSED))
 		return shim_out_of_memory();
 	if (bytes <= usable_bytes || shim_route_of(next_class_of(bytes)) == SHIM_NEXT) {
 		void *resized = next_resize(block, bytes);
@@ -393,6 +461,18 @@ static void *realloc_next(void *block, size_t bytes)
 	return block;
 }
 
+static void *realloc_checked(void *block, enum map_kind kind, size_t usable_bytes, size_t bytes)
+{
+	int saved_errno = errno;
+	if (checked_resize(block, kind, bytes, false))
+		return block;
+	void *moved = move(block, usable_bytes, bytes);
+	if (likely(moved != NULL) || !checked_resize(block, kind, bytes, true))
+		return moved;
+	errno = saved_errno;
+	return block;
+}
+
 HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 {
 	if (!block)
@@ -402,8 +482,13 @@ HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 		return NULL;
 	}
 	enum map_kind kind = map_kind_of(block);
+	if (likely(kind == MAP_NEXT))
+		return realloc_next(block, bytes);
 	if (kind == MAP_STRANGER || is_newcomer(block, kind))
 		return realloc_stranger(block, bytes);
+	size_t usable_bytes;
+	if (unlikely(checked_on()) && checked_bytes(block, kind, &usable_bytes))
+		return realloc_checked(block, kind, usable_bytes, bytes);
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return realloc_legacy(block, bytes);
 	return realloc_next(block, bytes);

@@ -20,6 +20,7 @@
 #include "next/fast.h"
 #include "shim/aligned.h"
 #include "shim/base/check.h"
+#include "shim/checked.h"
 #include "shim/export.h"
 #include "shim/hakmem.h"
 #include "shim/init.h"
@@ -84,7 +85,12 @@ static void *try_once(size_t bytes, size_t alignment)
 			return malloc(bytes);
 		return posix_memalign(&block, alignment, bytes) ? NULL : block;
 	}
-	return alignment ? shim_aligned(alignment, bytes) : shim_malloc_slow(bytes);
+	if (!alignment)
+		return shim_malloc_slow(bytes);
+	void *block = shim_aligned(alignment, bytes);
+	if (unlikely(checked_on()) && block)
+		checked_mark_aligned_new(block, alignment);
+	return block;
 }
 
 /* NULL when memory has run out and there is no handler (any more). */
@@ -163,36 +169,35 @@ EXPORT_SHARED_AS(_ZnamSt11align_val_tRKSt9nothrow_t, new_aligned_nothrow);
 
 /* --- delete --------------------------------------------------------------------------------------- */
 
-static NOINLINE void delete_other(void *block)
+static NOINLINE void delete_other(void *block, size_t bytes, size_t alignment)
 {
 	if (unlikely(shim_stands_aside()))
 		free(block);
 	else
-		hakmem_free(block);
+		shim_free_claimed(block, bytes, alignment | CLAIM_DELETE);
 }
 
-INLINE void delete_block(void *block)
+INLINE void delete_block(void *block, size_t bytes, size_t alignment)
 {
 	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
 	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
 		next_free_in_slot(block, slot);
 	else
-		delete_other(block);
+		delete_other(block, bytes, alignment);
 }
 
-/* What a delete is told about size and alignment, the address map and the page know. */
+/* What a delete is told about size and alignment, the address map and the page know: it is only checked. */
 
 FOR_EXPORT void delete_plain(void *block)
 {
-	delete_block(block);
+	delete_block(block, CLAIM_NOTHING, 0);
 }
 EXPORT_AS(_ZdlPv, delete_plain);
 EXPORT_AS(_ZdaPv, delete_plain);
 
 FOR_EXPORT void delete_sized(void *block, size_t bytes)
 {
-	(void)bytes;
-	delete_block(block);
+	delete_block(block, bytes, 0);
 }
 EXPORT_AS(_ZdlPvm, delete_sized);
 EXPORT_AS(_ZdaPvm, delete_sized);
@@ -200,33 +205,29 @@ EXPORT_AS(_ZdaPvm, delete_sized);
 FOR_EXPORT void delete_nothrow(void *block, const void *nothrow)
 {
 	(void)nothrow;
-	delete_block(block);
+	delete_block(block, CLAIM_NOTHING, 0);
 }
 EXPORT_AS(_ZdlPvRKSt9nothrow_t, delete_nothrow);
 EXPORT_AS(_ZdaPvRKSt9nothrow_t, delete_nothrow);
 
 FOR_EXPORT void delete_aligned(void *block, size_t alignment)
 {
-	(void)alignment;
-	delete_block(block);
+	delete_block(block, CLAIM_NOTHING, alignment);
 }
 EXPORT_AS(_ZdlPvSt11align_val_t, delete_aligned);
 EXPORT_AS(_ZdaPvSt11align_val_t, delete_aligned);
 
 FOR_EXPORT void delete_sized_aligned(void *block, size_t bytes, size_t alignment)
 {
-	(void)bytes;
-	(void)alignment;
-	delete_block(block);
+	delete_block(block, bytes, alignment);
 }
 EXPORT_AS(_ZdlPvmSt11align_val_t, delete_sized_aligned);
 EXPORT_AS(_ZdaPvmSt11align_val_t, delete_sized_aligned);
 
 FOR_EXPORT void delete_aligned_nothrow(void *block, size_t alignment, const void *nothrow)
 {
-	(void)alignment;
 	(void)nothrow;
-	delete_block(block);
+	delete_block(block, CLAIM_NOTHING, alignment);
 }
 EXPORT_AS(_ZdlPvSt11align_val_tRKSt9nothrow_t, delete_aligned_nothrow);
 EXPORT_AS(_ZdaPvSt11align_val_tRKSt9nothrow_t, delete_aligned_nothrow);

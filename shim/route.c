@@ -5,6 +5,7 @@
 #include "legacy/legacy.h"
 #include "next/next.h"
 #include "shim/base/lock.h"
+#include "shim/checked.h"
 #include "shim/init.h"
 #include "shim/system.h"
 
@@ -42,7 +43,7 @@ bool shim_route_possible(unsigned class, enum shim_backend backend)
 
 NOINLINE enum shim_backend shim_route_resolve(unsigned class, unsigned word)
 {
-	enum shim_backend route = (enum shim_backend)(word & ~(unsigned)SHIM_ATTEND);
+	enum shim_backend route = (enum shim_backend)(word & ~(unsigned)SHIM_BITS);
 	if (route != SHIM_SHARE)
 		return route;
 	return next_admits(class) ? SHIM_NEXT : shim_old_side_of(class);
@@ -80,16 +81,16 @@ static void count_change(unsigned from, unsigned to)
 }
 
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the
- * slots are swept. SHIM_ATTEND is somebody else's and stays, and with it the shut door. */
+ * slots are swept. SHIM_BITS are somebody else's and stay, and with them the shut door. */
 static void route_store(unsigned class, enum shim_backend backend, uint32_t door)
 {
 	uint8_t before = load_relaxed(&shim_routes[class]);
-	uint8_t word = (uint8_t)(backend | (before & SHIM_ATTEND));
+	uint8_t word = (uint8_t)(backend | (before & SHIM_BITS));
 	/* seq_cst: the flip's first step, see next/heap.c */
 	exchange_seq_cst(&shim_routes[class], word);
 	count_change(before, word);
 	doors[class] = door;
-	next_door_set(class, word & SHIM_ATTEND ? 0 : door);
+	next_door_set(class, word & SHIM_BITS ? 0 : door);
 }
 
 bool shim_route_change(unsigned class, enum shim_backend backend, uint32_t door)
@@ -132,7 +133,7 @@ void shim_attend(bool wanted)
 		store_seq_cst(&shim_routes[class], word);
 		count_change(before, word);
 		if (doors[class] != 0)
-			next_door_set(class, wanted ? 0 : doors[class]);
+			next_door_set(class, word & SHIM_BITS ? 0 : doors[class]);
 	}
 	shim_flips_end(&mask);
 }
@@ -155,6 +156,8 @@ void shim_routes_start(bool everything_system)
 	shim_flips_begin(&mask);
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		enum shim_backend backend = first_side(class, everything_system);
+		if (checked_on() && !everything_system)
+			store_relaxed(&shim_routes[class], SHIM_CHECKED);
 		store_relaxed(&shim_old_side[class], (uint8_t)backend);
 		route_store(class, backend, backend == SHIM_NEXT ? NEXT_DOOR_OPEN : 0);
 	}

@@ -17,6 +17,9 @@
  * every word unequal to those above, so that it is asked for where none of them was found, and nowhere else; while
  * it is there the door is shut.
  *
+ * SHIM_CHECKED is another such bit, in every word or in none, from the start: the process runs with HAKMEM_CHECK.
+ * Legacy's classes are still legacy's then; all others are next's.
+ *
  * legacy serves LEGACY_MIN_BYTES to LEGACY_MAX_BYTES at 16-byte alignment. What it cannot serve of a
  * class that is routed to it (larger alignments) goes to the system, in a static program to next.
  */
@@ -36,7 +39,9 @@ enum shim_backend {
 	SHIM_NEXT,
 	SHIM_SHARE, /* next for a share of the heaps: no backend, but a route */
 };
-#define SHIM_ATTEND 0x80
+#define SHIM_ATTEND  0x80
+#define SHIM_CHECKED 0x40
+#define SHIM_BITS    (SHIM_ATTEND | SHIM_CHECKED)
 
 typedef _Atomic uint8_t shim_route_word;
 extern HIDDEN shim_route_word shim_routes[NEXT_CLASSES];   /* [any thread] who serves the class */
@@ -52,7 +57,7 @@ INLINE bool shim_all_on_system(void)
 	return HAKMEM_MIGRATION && load_relaxed(&shim_classes_elsewhere) == 0;
 }
 
-/* The word as it is: a backend, SHIM_SHARE, or either with SHIM_ATTEND. */
+/* The word as it is: a backend, SHIM_SHARE, or either with SHIM_BITS. */
 INLINE unsigned shim_route_word_of(unsigned class)
 {
 	/* relaxed: backends are ready before any route names them, see shim_routes_start(); a thread

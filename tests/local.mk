@@ -102,17 +102,24 @@ fork-storm: tests/shim_fork_test$(EXEEXT)
 if !SANITIZER
 script_tests += tests/shim_preload_test.sh
 check_PROGRAMS += \
+	tests/preload_edges \
 	tests/preload_ends \
+	tests/preload_fork \
 	tests/preload_late \
 	tests/preload_own_malloc \
 	tests/preload_short \
 	tests/preload_stuck_fork \
+	tests/misuse_act \
 	tests/preload_wrapper \
 	tests/shim_operators_test
+tests_misuse_act_SOURCES = tests/misuse_act.cc
+tests_misuse_act_CXXFLAGS = -std=gnu++17 $(AM_CXXFLAGS)
+tests_misuse_act_LDFLAGS = -pthread
+slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
 tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 endif
-EXTRA_DIST += tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
+EXTRA_DIST += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
 
 # make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
 # sanitizer, in builds of their own.
@@ -128,6 +135,20 @@ stress:
 		-s $(STRESS_SECONDS) -t $(STRESS_THREADS)
 
 .PHONY: stress
+
+# Every call to the kernel refused, one process each: too many for a quick test.
+if MIGRATION
+check_PROGRAMS += tests/shim_fault_test
+slow_tests += tests/shim_fault_test
+tests_shim_fault_test_SOURCES = tests/shim_fault_test.c tests/workload.c tests/workload.h
+tests_shim_fault_test_LDADD = $(unit_ldadd)
+tests_shim_fault_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=openat,--wrap=write,--wrap=pwrite \
+	-Wl,--wrap=ftruncate,--wrap=pthread_create
+check_PROGRAMS += tests/shim_limits_test
+slow_tests += tests/shim_limits_test
+tests_shim_limits_test_SOURCES = tests/shim_limits_test.c tests/workload.c tests/workload.h
+tests_shim_limits_test_LDADD = $(unit_ldadd)
+endif
 
 if MIGRATION
 unit_tests += tests/shim_info_test tests/shim_pools_test
@@ -174,6 +195,53 @@ tests_next_stack_untagged_test_SOURCES = tests/next_stack_test.c
 tests_next_stack_untagged_test_CPPFLAGS = $(AM_CPPFLAGS) -DSTACK_TAG_STEP=0
 tests_next_stack_untagged_test_LDADD = $(unit_ldadd)
 
+# ------------------------------------------------------------------------------------- verification
+#
+# make verify: the concurrent parts of next, searched by an explorer of interleavings over the library's own
+# sources, and their protocols by spin; see docs/VERIFY.md. Some minutes. It fails without spin, unless
+# VERIFY_WITHOUT_SPIN=1 says that half of it is enough. The short forms are tests.
+slow_tests += tests/verify_explorer_test.sh tests/verify_models_test.sh
+
+VERIFY_WITHOUT_SPIN = 0
+verify: config.h
+	$(AM_V_at)CC='$(CC)' WARN_CFLAGS='$(WARN_CFLAGS)' \
+		$(srcdir)/tests/verify/explorer full '$(srcdir)' .
+	$(AM_V_at)CC='$(CC)' $(srcdir)/tests/verify/models full '$(srcdir)' . || \
+		test "$$? $(VERIFY_WITHOUT_SPIN)" = '77 1'
+
+clean-local:
+	rm -rf verify
+
+.PHONY: verify
+
+EXTRA_DIST += \
+	docs/VERIFY.md \
+	tests/verify/explore.c \
+	tests/verify/explore.h \
+	tests/verify/explorer \
+	tests/verify/fibers.c \
+	tests/verify/fibers.h \
+	tests/verify/flip.c \
+	tests/verify/flip.pml \
+	tests/verify/heaps.c \
+	tests/verify/hooks.c \
+	tests/verify/litmus.c \
+	tests/verify/memory.c \
+	tests/verify/memory.h \
+	tests/verify/models \
+	tests/verify/ready.pml \
+	tests/verify/remote.c \
+	tests/verify/search.c \
+	tests/verify/search.h \
+	tests/verify/shadow.c \
+	tests/verify/shadow.h \
+	tests/verify/slices.c \
+	tests/verify/stack.c \
+	tests/verify/world.c \
+	tests/verify/world.h \
+	tests/verify_explorer_test.sh \
+	tests/verify_models_test.sh
+
 # ------------------------------------------------------------------------------------------- legacy
 
 if MIGRATION
@@ -183,12 +251,14 @@ unit_tests += \
 	tests/legacy_misuse_test \
 	tests/legacy_oom_test \
 	tests/legacy_threads_test \
+	tests/legacy_transfer_test \
 	tests/legacy_tunables_test
 tests_legacy_fork_test_LDADD = $(unit_ldadd)
 tests_legacy_legacy_test_LDADD = $(unit_ldadd)
 tests_legacy_misuse_test_LDADD = $(unit_ldadd)
 tests_legacy_oom_test_LDADD = $(unit_ldadd)
 tests_legacy_threads_test_LDADD = $(unit_ldadd)
+tests_legacy_transfer_test_LDADD = $(unit_ldadd)
 tests_legacy_tunables_test_LDADD = $(unit_ldadd)
 endif
 
@@ -199,23 +269,54 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_file_test \
+	tests/migrate_guard_test \
 	tests/migrate_hash_test \
 	tests/migrate_page_test \
 	tests/migrate_plan_test \
+	tests/migrate_rollout_test \
+	tests/migrate_sequence_test \
 	tests/migrate_share_test \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_file_test_LDADD = $(shim_ldadd)
+tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
 tests_migrate_page_test_LDADD = $(unit_ldadd)
 tests_migrate_plan_test_LDADD = $(unit_ldadd)
+tests_migrate_rollout_test_LDADD = $(unit_ldadd)
+tests_migrate_sequence_test_LDADD = $(unit_ldadd)
 tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
-slow_tests += tests/migrate_live_test.sh
-check_PROGRAMS += tests/migrate_owner
+slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
+check_PROGRAMS += tests/migrate_load tests/migrate_owner
 endif
+
+# The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
+if MIGRATION
+if !SANITIZER
+check_LTLIBRARIES += tests/faulty.la
+tests_faulty_la_SOURCES = tests/faulty.c
+tests_faulty_la_CFLAGS = $(libhakmem_la_CFLAGS)
+tests_faulty_la_LIBADD = $(libhakmem_la_OBJECTS)
+tests_faulty_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere \
+	-Wl,-z,nodelete -Wl,-z,now -Wl,-z,relro -Wl,--version-script=$(top_srcdir)/$(symbols) \
+	-Wl,--wrap=heap_refill -Wl,--wrap=segment_claim -Wl,--wrap=segment_claim_existing \
+	-Wl,--wrap=segment_release
+slow_tests += tests/migrate_programs_test.py
+endif
+endif
+EXTRA_DIST += tests/migrate_programs_test.py
+
+# make guarded [GUARDED_SECONDS=20]: the same for longer
+GUARDED_SECONDS = 20
+guarded: libhakmem.la hakmem$(EXEEXT) tests/faulty.la
+	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/migrate_programs_test.py -s $(GUARDED_SECONDS)
+
+.PHONY: guarded
 
 # make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
 if MIGRATION
@@ -233,6 +334,14 @@ torture: tests/torture$(EXEEXT)
 .PHONY: torture
 endif
 
+# The fuzz target of the API with random input: without libFuzzer, under any compiler and sanitizer.
+if MIGRATION
+check_PROGRAMS += tests/random_api
+tests_random_api_SOURCES = tests/fuzz_api.c tests/random_input.c
+tests_random_api_LDADD = libhakmem_core.la
+slow_tests += tests/random_api
+endif
+
 EXTRA_DIST += \
 	tests/fuzz \
 	tests/fuzz.d/trace_android/all.txt \
@@ -240,6 +349,7 @@ EXTRA_DIST += \
 	tests/fuzz.d/trace_logalloc/munged.txt \
 	tests/fuzz.d/trace_logalloc/plain.txt \
 	tests/fuzz.d/trace_mtrace/all.txt \
+	tests/fuzz_api.c \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
 	tests/fuzz_trace.h \
@@ -248,9 +358,12 @@ EXTRA_DIST += \
 	tests/fuzz_trace_logalloc.c \
 	tests/fuzz_trace_mtrace.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_top_test.py \
+	tests/migrate_walk_test.py \
+	tests/terminal.py \
 	tests/migrate_torture_test.sh
 
-# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='plan control']
+# make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='api plan control']
 FUZZ_SECONDS = 60
 FUZZ_TARGETS =
 fuzz:
@@ -258,9 +371,79 @@ fuzz:
 
 .PHONY: fuzz
 
-# ------------------------------------------------------------------------------------ real programs
+# --------------------------------------------------------------------------- the tests' own strength
 
-slow_tests += tests/flag_cost_test.sh tests/programs_test.sh tests/yardstick_test.sh
+slow_tests += tests/mutants_test.sh
+EXTRA_DIST += \
+	tests/misuse-table \
+	tests/mutants_test.sh \
+	tests/mutate \
+	tests/mutants/alignment-by-luck.patch \
+	tests/mutants/attention-left-on.patch \
+	tests/mutants/block-handed-out-twice.patch \
+	tests/mutants/calloc-dirty-slices.patch \
+	tests/mutants/calloc-dirty.patch \
+	tests/mutants/calloc-overflows.patch \
+	tests/mutants/class-too-small.patch \
+	tests/mutants/double-free-let-pass.patch \
+	tests/mutants/errno-lost-on-failure.patch \
+	tests/mutants/flip-without-fence.patch \
+	tests/mutants/flip-without-second-look.patch \
+	tests/mutants/free-clobbers-errno.patch \
+	tests/mutants/full-page-forgotten.patch \
+	tests/mutants/heap-lost-at-exit.patch \
+	tests/mutants/huge-blocks-leak.patch \
+	tests/mutants/interior-pointer-let-pass.patch \
+	tests/mutants/large-blocks-leak.patch \
+	tests/mutants/latch-forgotten.patch \
+	tests/mutants/legacy-cache-unsynchronised.patch \
+	tests/mutants/legacy-header-unchecked.patch \
+	tests/mutants/legacy-lock-held-over-fork.patch \
+	tests/mutants/lock-held-over-fork.patch \
+	tests/mutants/merge-loses-frees.patch \
+	tests/mutants/plan-file-of-anybody.patch \
+	tests/mutants/ready-stack-left-open.patch \
+	tests/mutants/realloc-by-old-class.patch \
+	tests/mutants/realloc-frees-on-failure.patch \
+	tests/mutants/realloc-loses-a-byte.patch \
+	tests/mutants/rollback-misses-a-thread.patch \
+	tests/mutants/setuid-obeys.patch \
+	tests/mutants/stack-without-tag.patch
+
+# make misuse-table [MISUSE_COLUMNS='NAME=PATH ...'] [MISUSE_OPTIONS='--update docs/MISUSE.md']: what the levels of
+# HAKMEM_CHECK and other libraries find, and what that costs. Ten minutes.
+MISUSE_COLUMNS =
+MISUSE_OPTIONS =
+misuse-table: libhakmem.la tests/misuse_act$(EXEEXT) bench/pairs$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/misuse-table --build . $(MISUSE_OPTIONS) $(MISUSE_COLUMNS)
+
+.PHONY: misuse-table
+
+# make mutants [MUTANTS_OPTIONS='--only realloc-loses-a-byte']: the library broken on purpose, in every way
+# that tests/mutants/ knows, and which test notices. Half an hour.
+MUTANTS_OPTIONS =
+mutants:
+	$(AM_V_at)$(srcdir)/tests/mutate --build . --work mutants.tmp $(MUTANTS_OPTIONS)
+
+.PHONY: mutants
+
+# ------------------------------------------------------------------------------------ real programs
+#
+# make soak [SOAK_SECONDS=3600] [SOAK_OPTIONS='--only redis']: servers under load while classes flip, processes are
+# killed and forked.
+if MIGRATION
+SOAK_SECONDS = 3600
+SOAK_OPTIONS =
+soak: libhakmem.la hakmem$(EXEEXT) tests/torture$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/soak --build '$(abs_top_builddir)' --seconds $(SOAK_SECONDS) \
+		$(SOAK_OPTIONS)
+endif
+
+.PHONY: soak
+
+EXTRA_DIST += tests/soak
+
+slow_tests += tests/flag_cost_test.sh tests/program_limits_test.sh tests/programs_test.sh tests/yardstick_test.sh
 
 # make flag-cost [FLAG_COST_OPTIONS=--update-readme]: the same programs, and what the library costs them
 # while all is old. Twenty minutes, on a machine that does nothing else.
@@ -284,5 +467,6 @@ EXTRA_DIST += \
 	tests/programs.d/witness.c \
 	tests/programs.d/workload.pl \
 	tests/programs.d/workload.py \
+	tests/program_limits_test.sh \
 	tests/programs_test.sh \
 	tests/yardstick_test.sh

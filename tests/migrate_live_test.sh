@@ -337,7 +337,7 @@ assert status["plans"]["file"]["error"].startswith("no such target")
 assert status["plans"]["live"] == {"plan": "", "error": None}
 assert not status["kill_switch"]
 rows = status["classes"]
-assert [row["class"] for row in rows] == list(range(113))
+assert [row["class"] for row in rows] == list(range(83))
 def row_of(size):
     return next(r for r in rows if r["max_bytes"] is None or r["max_bytes"] >= size)
 assert (row_of(64)["state"], row_of(64)["source"], row_of(64)["reason"]) == ("next", "file", "plan")
@@ -345,7 +345,7 @@ assert (row_of(128)["state"], row_of(128)["reason"]) == ("old", "latched")
 assert row_of(128)["latched"] and row_of(128)["cause"] == "asked for by the command"
 assert row_of(64)["old_live_blocks"] is None and row_of(4096)["old_live_blocks"] is not None
 (me,) = [row for row in load("ps.json") if row["pid"] == pid]
-assert me["controlled"] and me["latched"] == 1 and me["next"] + me["canary"] + me["old"] == 113
+assert me["controlled"] and me["latched"] == 1 and me["next"] + me["canary"] + me["old"] == 83
 (move,) = load("trial.json")
 assert (move["state"], move["would_be_state"]) == ("next", "canary")
 with open(f"{work}/watch.json", encoding="utf-8") as file:

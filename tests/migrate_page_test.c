@@ -172,7 +172,7 @@ static void a_part_in_another_ones_place_is_refused(void **state)
 static void numbers_out_of_bounds_are_refused(void **state)
 {
 	(void)state;
-	REFUSED_WITH(page_header, 0, version, 2);
+	REFUSED_WITH(page_header, 0, version, PAGE_VERSION + 1);
 	REFUSED_WITH(page_header, 0, bytes, 0);
 	REFUSED_WITH(page_header, 0, classes, NEXT_CLASSES + 1);
 	REFUSED_WITH(page_header, 0, class_bytes, 8);
@@ -186,7 +186,7 @@ static void numbers_out_of_bounds_are_refused(void **state)
 	REFUSED_WITH(page_status, 3, kill_switch, 2);
 	REFUSED_WITH(page_status, 3, source[3].length, UINT32_MAX);
 	REFUSED_WITH(page_status, 3, source[3].present, 2);
-	REFUSED_WITH(page_status, 3, class[112].number, 111);
+	REFUSED_WITH(page_status, 3, class[NEXT_CLASS_HUGE].number, NEXT_CLASS_HUGE - 1);
 	REFUSED_WITH(page_status, 3, class[5].state, 3);
 	REFUSED_WITH(page_status, 3, class[5].served_by, 3);
 	REFUSED_WITH(page_status, 3, class[5].old_side, UINT32_MAX);

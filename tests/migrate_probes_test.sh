@@ -24,7 +24,8 @@ if ! nm -D --defined-only "$library" | grep -q ' malloc$'; then
 fi
 
 readelf -n "$library" >"$work/notes"
-for probe in route_changed flip_done rollback; do
+for probe in route_changed flip_done rollback guard_trip segment_mapped segment_unmapped page_purged \
+	legacy_lock_waited; do
 	grep -A1 'Provider: hakmem' "$work/notes" | grep -q "Name: $probe\$" || fail "no probe $probe"
 done
 
@@ -33,7 +34,18 @@ cat >"$work/flip.c" <<'END'
 #include "shim/hakmem.h"
 int main(void)
 {
-	return hakmem_plan_set("4k=next", 0, 0) || hakmem_rollback("4k");
+	void *large, *volatile block;
+	if (hakmem_plan_set("4k=next", 0, 0) || hakmem_rollback("4k"))
+		return 1;
+	if (hakmem_plan_set("huge=next, 8k=next", 0, 0) || hakmem_guard_set("misuse", 0, 0))
+		return 1;
+	large = hakmem_malloc(10 << 20);
+	hakmem_free(large);
+	block = hakmem_malloc(8192);
+	hakmem_free(block);
+	hakmem_malloc_trim(0);
+	hakmem_free(block); /* twice */
+	return 0;
 }
 END
 # What perf adds is the kernel's, not this process's: it is removed again in any case.
@@ -60,6 +72,10 @@ else
 			fail "no flip to next: $(cat "$work/seen")"
 		grep -q 'sdt_hakmem:flip_done: .*arg1=1 arg2=[1-9]' "$work/seen" || fail 'no duration'
 		grep -q 'sdt_hakmem:rollback: .*arg1=1 ' "$work/seen" || fail 'no rollback'
+		grep -q 'sdt_hakmem:segment_mapped: .*arg2=10485760' "$work/seen" || fail 'no mapping'
+		grep -q 'sdt_hakmem:segment_unmapped: .*arg2=10485760' "$work/seen" || fail 'no unmapping'
+		grep -q 'sdt_hakmem:page_purged: .*arg2=[1-9]' "$work/seen" || fail 'no purge'
+		grep -q 'sdt_hakmem:guard_trip: .*arg1=' "$work/seen" || fail 'no guard'
 		;;
 	77) echo "perf left out: $(cat "$work/said")" ;;
 	*) fail "perf: $(cat "$work/said" "$work/record")" ;;

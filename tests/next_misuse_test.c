@@ -17,8 +17,9 @@
 
 /* A size of each kind: the smallest, small with many words of bits, mid, the largest of a page, spans, and
  * mappings of their own. */
+#define A_SPAN (3968 * KIB) /* an alignment no page has, which a span can give */
 static const size_t sizes[] = { 1,	16,	 1000,	     4096,    32 * KIB, 256 * KIB,
-				300000, 2 * MIB, 3968 * KIB, 5 * MIB, 64 * MIB };
+				300000, 2 * MIB, A_SPAN,     5 * MIB, 64 * MIB };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 enum thread { OWN, OTHER };
@@ -31,7 +32,7 @@ struct wrong {
 
 static char *take(size_t bytes)
 {
-	char *block = next_malloc_fast(bytes);
+	char *block = bytes == A_SPAN ? next_aligned(2 * SLICE_BYTES, bytes) : next_malloc_fast(bytes);
 	if (!block)
 		block = next_malloc(bytes);
 	if (!block)
@@ -207,7 +208,7 @@ static void a_block_that_was_never_handed_out_dies(void **state)
 static void what_belongs_to_no_page_dies(void **state)
 {
 	(void)state;
-	char *span = take(3 * MIB);
+	char *span = take(A_SPAN);
 	char *segment = (char *)segment_of(span);
 	struct wrong wrong = { .block = segment };
 	/* The header, its page descriptors, and the rest of its slice. */

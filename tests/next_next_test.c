@@ -347,6 +347,37 @@ static void trim_gives_the_memory_of_freed_blocks_back(void **state)
 	assert_true(resident_bytes() + 30 * MIB < full);
 }
 
+/* Each kind of block over and over, also freed by another thread: the address space does not grow with it. */
+static void *free_in_thread(void *block)
+{
+	next_free(block);
+	return NULL;
+}
+
+static void what_is_freed_is_used_again_at_every_size(void **state)
+{
+	(void)state;
+	static const size_t each[] = { 64,	    5000,    300000,  1 * MIB,
+				       1 * MIB + 1, 3 * MIB, 5 * MIB, 40 * MIB };
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
+		struct next_stats before, after;
+		next_free(take(each[i]));
+		next_read_stats(&before);
+		for (int k = 0; k < 200; k++)
+			next_free(take(each[i]));
+		for (int k = 0; k < 20; k++) {
+			pthread_t thread;
+			void *block = take(each[i]);
+			assert_int_equal(pthread_create(&thread, NULL, free_in_thread, block), 0);
+			pthread_join(thread, NULL);
+		}
+		next_read_stats(&after);
+		assert_true(after.mapped_bytes <= before.mapped_bytes + 8 * MIB);
+		assert_int_equal(after.live_blocks, before.live_blocks);
+		assert_int_equal(after.live_bytes, before.live_bytes);
+	}
+}
+
 #define MANY 20000
 
 static unsigned char *many[MANY];
@@ -406,6 +437,67 @@ static void trim_finds_shared_pages_that_others_emptied(void **state)
 	assert_true(resident_bytes() + 15 * MIB < full);
 }
 
+/* --- counts --------------------------------------------------------------------------------------- */
+
+#define COUNT_THREADS 4
+#define COUNT_BLOCKS  2000
+#define COUNT_ROUNDS  60000
+
+static _Atomic(void *) common[COUNT_BLOCKS]; /* of all threads: each frees what others allocated */
+static _Atomic uint64_t taken[NEXT_CLASSES];
+
+static void *count_and_exit(void *argument)
+{
+	unsigned seed = (unsigned)(uintptr_t)argument;
+	for (unsigned i = 0; i < COUNT_ROUNDS; i++) {
+		unsigned shift = (unsigned)rand_r(&seed) % (i % 64 == 0 ? 22 : 14);
+		size_t bytes = 1 + (size_t)rand_r(&seed) % ((size_t)2 << shift);
+		void *block = i % 8 == 0 ? next_malloc_site(bytes, i % 3) : take(bytes);
+		assert_non_null(block);
+		fetch_add_relaxed(&taken[next_class_of(bytes)], 1);
+		/* Half of them lie about for a while, the others go at once. */
+		if (rand_r(&seed) % 2)
+			/* acq_rel: the block's new owner may free it */
+			block = exchange_acq_rel(&common[(unsigned)rand_r(&seed) % COUNT_BLOCKS], block);
+		if (block)
+			(void)next_free(block);
+	}
+	next_thread_exit();
+	return NULL;
+}
+
+static void every_malloc_is_counted_once_wherever_it_was_served(void **state)
+{
+	(void)state;
+	struct next_stats before, after;
+	pthread_t threads[COUNT_THREADS];
+
+	next_read_stats(&before);
+	/* The second time in heaps and pages that the first one left. */
+	for (unsigned round = 0; round < 2; round++) {
+		for (uintptr_t i = 0; i < COUNT_THREADS; i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, count_and_exit,
+							(void *)(i + 1 + round * COUNT_THREADS)),
+					 0);
+		for (unsigned i = 0; i < COUNT_THREADS; i++)
+			pthread_join(threads[i], NULL);
+		next_trim();
+	}
+	next_read_stats(&after);
+	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+		assert_int_equal(after.class_mallocs[class] - before.class_mallocs[class],
+				 load_relaxed(&taken[class]));
+	assert_true(after.remote_frees > before.remote_frees);
+	for (size_t i = 0; i < COUNT_BLOCKS; i++)
+		if (common[i])
+			(void)next_free(common[i]);
+	next_trim();
+	next_read_stats(&after);
+	for (unsigned class = 0; class < NEXT_CLASSES; class++)
+		assert_int_equal(after.class_mallocs[class] - before.class_mallocs[class],
+				 load_relaxed(&taken[class]));
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -413,6 +505,27 @@ static int set_up(void **state)
 	for (unsigned class = 0; class < NEXT_CLASSES; class++)
 		next_door_set(class, class % 3 ? NEXT_DOOR_OPEN : 0);
 	return next_init() ? 0 : -1;
+}
+
+/* A process may have 65,530 mappings. */
+static void not_every_block_of_thousands_takes_a_mapping(void **state)
+{
+	(void)state;
+	enum { THOUSANDS = 6000 };
+	static char *held[THOUSANDS];
+	size_t in_segments = 0;
+	for (size_t i = 0; i < THOUSANDS; i++) {
+		held[i] = next_malloc(2 * MIB);
+		assert_non_null(held[i]);
+		memcpy(held[i] + 2 * MIB - sizeof(i), &i, sizeof(i));
+		in_segments += map_kind_of(held[i]) == MAP_NEXT;
+	}
+	assert_in_range(in_segments, 1, THOUSANDS - 1);
+	for (size_t i = 0; i < THOUSANDS; i++) {
+		assert_memory_equal(held[i] + 2 * MIB - sizeof(i), &i, sizeof(i));
+		assert_true(next_free(held[i]));
+	}
+	next_trim();
 }
 
 int main(void)
@@ -428,9 +541,12 @@ int main(void)
 		cmocka_unit_test(threads_free_each_others_blocks_and_none_is_lost),
 		cmocka_unit_test(what_an_exited_thread_left_is_used_again),
 		cmocka_unit_test(pages_emptied_while_their_owner_sleeps_can_be_had_by_others),
+		cmocka_unit_test(what_is_freed_is_used_again_at_every_size),
 		cmocka_unit_test(trim_gives_the_memory_of_freed_blocks_back),
 		cmocka_unit_test(trim_finds_queued_pages_that_others_emptied),
 		cmocka_unit_test(trim_finds_shared_pages_that_others_emptied),
+		cmocka_unit_test(not_every_block_of_thousands_takes_a_mapping),
+		cmocka_unit_test(every_malloc_is_counted_once_wherever_it_was_served),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

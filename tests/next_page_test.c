@@ -6,6 +6,7 @@
 #include "next/segment.h"
 #include "tests/support.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 /* Heaps are only addresses here: nothing in page.c looks into one. */
@@ -335,6 +336,70 @@ static void a_double_free_by_two_threads_at_once_dies_at_the_merge(void **state)
 	assert_true(dies_with(merge_of_a_block_in_both, NULL, "free already|0x|double free"));
 }
 
+/* --- frees and merges at once -------------------------------------------------------------------- */
+
+#define SENDERS 2
+#define HANDED	(HAKMEM_SANITIZER ? 20000 : 100000) /* blocks, to both together */
+#define RING	1024				    /* more than the page has blocks: it is never full */
+
+/* Numbers of blocks on their way to who frees them. */
+struct sender {
+	struct next_page *page;
+	uint32_t ring[RING];
+	_Atomic uint32_t put; /* [owner writes] */
+	uint32_t taken;	      /* [sender] */
+};
+
+static _Atomic bool done;
+
+static void *free_what_comes(void *argument)
+{
+	struct sender *sender = argument;
+	for (;;) {
+		bool last = load_acquire(&done);
+		/* acquire: pairs with the owner's release */
+		uint32_t put = load_acquire(&sender->put);
+		for (; sender->taken != put; sender->taken++)
+			(void)remote_free(sender->page, sender->ring[sender->taken % RING]);
+		if (last)
+			return NULL;
+	}
+}
+
+/* Nothing is lost between a sender's bit and the owner's clearing of the word. */
+static void a_merge_takes_every_free_that_comes_meanwhile(void **state)
+{
+	(void)state;
+	static struct sender senders[SENDERS];
+	struct next_page *page = page_for(10);
+	pthread_t threads[SENDERS];
+	assert_true(page->block_count < RING);
+	for (size_t s = 0; s < SENDERS; s++) {
+		senders[s].page = page;
+		assert_int_equal(pthread_create(&threads[s], NULL, free_what_comes, &senders[s]), 0);
+	}
+	/* A loss leaves fewer and fewer blocks, and in the end none: then the merges run out. */
+	uint32_t merges = 0;
+	for (uint32_t handed = 0; handed < HANDED && merges < 100 * HANDED; merges++) {
+		page_merge(page, &owner);
+		while (page_advance(page)) {
+			struct sender *sender = &senders[handed++ % SENDERS];
+			uint32_t put = load_relaxed(&sender->put);
+			size_t number;
+			assert_true(block_number(page, page_pop(page), &number));
+			sender->ring[put % RING] = (uint32_t)number;
+			/* release: pairs with the sender's acquire */
+			store_release(&sender->put, put + 1);
+		}
+	}
+	store_release(&done, true);
+	for (size_t s = 0; s < SENDERS; s++)
+		pthread_join(threads[s], NULL);
+	page_merge(page, &owner);
+	assert_int_equal(page_free_count(page), page->block_count);
+	segment_release(page);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -357,6 +422,7 @@ int main(void)
 		cmocka_unit_test(a_merge_or_full_mark_ends_the_zero_promise),
 		cmocka_unit_test(a_double_free_dies_whoever_frees_first_and_second),
 		cmocka_unit_test(a_double_free_by_two_threads_at_once_dies_at_the_merge),
+		cmocka_unit_test(a_merge_takes_every_free_that_comes_meanwhile),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

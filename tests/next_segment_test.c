@@ -317,7 +317,8 @@ static size_t reserve_bytes(void)
 	return counts.resident_free_bytes;
 }
 
-/* Used and reserve together stay below the most ever used, by which the program itself set the peak. */
+/* Used and reserve together stay below the most ever used, by which the program itself set the peak, and an
+ * eighth. */
 static void the_resident_reserve_is_bounded_by_what_was_in_use(void **state)
 {
 	(void)state;
@@ -327,7 +328,7 @@ static void the_resident_reserve_is_bounded_by_what_was_in_use(void **state)
 	for (size_t i = 0; i < MANY; i += 2) {
 		segment_release(many[i]);
 		used -= SLICE_BYTES;
-		assert_true(used + reserve_bytes() <= peak + SLACK + SLICE_BYTES);
+		assert_true(used + reserve_bytes() <= peak + peak / 8 + SLACK + SLICE_BYTES);
 	}
 	assert_true(reserve_bytes() >= peak / 4); /* or every burst pays for its faults again */
 	/* These do not fit into the holes: where they come from cannot be resident, so holes go back. */
@@ -335,7 +336,7 @@ static void the_resident_reserve_is_bounded_by_what_was_in_use(void **state)
 		claim_many(&runs[i], 1, 5);
 		used += 5 * SLICE_BYTES;
 		size_t most = used > peak ? used : peak;
-		assert_true(used + reserve_bytes() <= most + SLACK + 5 * SLICE_BYTES);
+		assert_true(used + reserve_bytes() <= most + most / 8 + SLACK + 5 * SLICE_BYTES);
 	}
 	for (size_t i = 0; i < MANY / 8; i++)
 		segment_release(runs[i]);

@@ -70,6 +70,13 @@ static void allocate_a_bit(unsigned seed)
 			abort();
 		hakmem_free(blocks[i]);
 	}
+	/* Now and then a mapping of its own, with a lock of its own. */
+	if (seed % 8)
+		return;
+	void *huge = hakmem_malloc(5 * MIB);
+	if (!huge)
+		abort();
+	hakmem_free(huge);
 }
 
 /* --- fork while others allocate ------------------------------------------------------------------- */

@@ -185,6 +185,23 @@ static void alignments_that_legacy_lacks_come_from_the_system(void **state)
 	hakmem_free(block);
 }
 
+/* Whoever waits for a malloc to come by, waits through a flip as well. */
+static void a_flip_keeps_what_stands_beside_the_route(void **state)
+{
+	(void)state;
+	unsigned class = next_class_of(MID_BYTES);
+	shim_attend(true);
+	for (int i = 0; i < BACKENDS; i++) {
+		assert_true(shim_route_set(class, backends[i]));
+		assert_int_equal(shim_route_word_of(class), backends[i] | SHIM_ATTEND);
+		assert_int_equal(shim_route_of(class), backends[i]);
+	}
+	shim_attend(false);
+	for (unsigned other = 0; other < NEXT_CLASSES; other++)
+		assert_false(shim_route_word_of(other) & SHIM_ATTEND);
+	assert_int_equal(shim_route_word_of(class), backends[BACKENDS - 1]);
+}
+
 /* A class that was never flipped is not changed by one that was. */
 static void a_flip_concerns_its_class_alone(void **state)
 {
@@ -302,6 +319,7 @@ int main(void)
 				       set_old),
 		cmocka_unit_test_setup(legacy_is_no_route_outside_its_band, set_old),
 		cmocka_unit_test_setup(alignments_that_legacy_lacks_come_from_the_system, set_old),
+		cmocka_unit_test_setup(a_flip_keeps_what_stands_beside_the_route, set_old),
 		cmocka_unit_test_setup(a_flip_concerns_its_class_alone, set_old),
 		cmocka_unit_test_setup(a_malloc_that_starts_after_a_flip_obeys_it, set_old),
 		cmocka_unit_test_setup(setters_that_race_leave_one_route, set_old),

@@ -111,7 +111,27 @@ bool client_look_up(pid_t pid, struct client_process *process)
 	return true;
 }
 
-/* XDG_RUNTIME_DIR as the process was started with. "" if it cannot be told. */
+void client_read_usage(const struct client_process *process, struct client_usage *usage)
+{
+	char text[8192];
+	struct timespec now;
+	long ticks = sysconf(_SC_CLK_TCK);
+
+	*usage = (struct client_usage){ .threads = 0 };
+	if (read_proc(process->pid, "status", text, sizeof(text)) > 0) {
+		const char *resident = status_line(text, "VmRSS");
+		const char *threads = status_line(text, "Threads");
+		usage->resident_bytes = resident ? strtoull(resident, NULL, 10) * KIB : 0;
+		usage->threads = threads ? strtoull(threads, NULL, 10) : 0;
+	}
+	if (process->start_ticks && ticks > 0 && clock_gettime(CLOCK_BOOTTIME, &now) == 0) {
+		uint64_t started = process->start_ticks / (uint64_t)ticks;
+		usage->age_s = (uint64_t)now.tv_sec > started ? (uint64_t)now.tv_sec - started : 0;
+	}
+}
+
+/* XDG_RUNTIME_DIR as the process was started with. A program that writes its title over its environment (redis-server,
+ * postgres) does not tell: then our own, "" if there is none. What is found there is checked like everything else. */
 static void runtime_directory_of(pid_t pid, char out[PLACE_BYTES])
 {
 	static const char name[] = "XDG_RUNTIME_DIR=";
@@ -124,6 +144,9 @@ static void runtime_directory_of(pid_t pid, char out[PLACE_BYTES])
 		if (strncmp(text + at, name, sizeof(name) - 1) == 0 && strlen(value) < PLACE_BYTES)
 			memcpy(out, value, strlen(value) + 1);
 	}
+	const char *own = out[0] ? NULL : getenv("XDG_RUNTIME_DIR");
+	if (own && strlen(own) < PLACE_BYTES)
+		memcpy(out, own, strlen(own) + 1);
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -222,6 +245,7 @@ bool client_open(struct client *client, pid_t pid, char error[CLIENT_ERROR_BYTES
 	char xdg[PLACE_BYTES], path[32];
 
 	client->fd = -1;
+	client->patience_ms = CLIENT_PATIENCE_MS;
 	if (!client_look_up(pid, &client->process)) {
 		(void)snprintf(error, CLIENT_ERROR_BYTES, "%d: no such process", (int)pid);
 		return false;
@@ -330,8 +354,8 @@ static bool exchange(struct client *client, struct page_request *request,
 		}
 		if (!answered)
 			(void)snprintf(error, CLIENT_ERROR_BYTES,
-				       "%d: no answer within %d s: is it stopped?",
-				       (int)client->process.pid, CLIENT_PATIENCE_MS / 1000);
+				       "%d: no answer within %g s: is it stopped?",
+				       (int)client->process.pid, client->patience_ms / 1e3);
 	}
 	if (inotify >= 0)
 		close(inotify);
@@ -356,7 +380,7 @@ bool client_ask(struct client *client, enum page_operation operation, const char
 		struct page_answer *answer, struct page_status *status,
 		char error[CLIENT_ERROR_BYTES])
 {
-	uint64_t until_ns = now_ns() + CLIENT_PATIENCE_MS * UINT64_C(1000000);
+	uint64_t until_ns = now_ns() + client->patience_ms * UINT64_C(1000000);
 	struct page_request request = { .operation = operation };
 	size_t length = text ? strlen(text) : 0;
 

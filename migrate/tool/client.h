@@ -28,9 +28,17 @@ struct client_process {
 /* False if there is no such process. */
 MUST_USE bool client_look_up(pid_t pid, struct client_process *process);
 
+/* What the process takes now, as the kernel counts. 0 for what cannot be told. */
+struct client_usage {
+	uint64_t resident_bytes, threads, age_s;
+};
+
+void client_read_usage(const struct client_process *process, struct client_usage *usage);
+
 struct client {
 	struct client_process process;
 	int fd;
+	unsigned patience_ms; /* CLIENT_PATIENCE_MS unless the caller says otherwise */
 	struct page_header header;
 };
 

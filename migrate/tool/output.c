@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 void output_make_safe(char *text)
@@ -30,6 +31,38 @@ const char *output_bytes(uint64_t bytes, char out[OUTPUT_BYTES])
 	return out;
 }
 
+const char *output_count(double count, char out[OUTPUT_BYTES])
+{
+	static const char units[] = "kMGTPE";
+	size_t unit = 0;
+
+	if (count < 99999.5) {
+		(void)snprintf(out, OUTPUT_BYTES, count < 9.5 && count != (double)(int)count ? "%.1f" : "%.0f",
+			       count);
+		return out;
+	}
+	for (count /= 1000; count >= 999.5 && unit + 2 < sizeof(units); unit++)
+		count /= 1000;
+	(void)snprintf(out, OUTPUT_BYTES, "%.*f %c", count < 9.995 ? 2 : count < 99.95 ? 1 : 0,
+		       count, units[unit]);
+	return out;
+}
+
+const char *output_time(uint64_t seconds, char out[OUTPUT_BYTES])
+{
+	unsigned long long minutes = seconds / 60, hours = minutes / 60;
+
+	if (minutes == 0)
+		(void)snprintf(out, OUTPUT_BYTES, "%llu s", (unsigned long long)seconds);
+	else if (hours == 0)
+		(void)snprintf(out, OUTPUT_BYTES, "%llu min", minutes);
+	else if (hours < 24)
+		(void)snprintf(out, OUTPUT_BYTES, "%llu h %llu min", hours, minutes % 60);
+	else
+		(void)snprintf(out, OUTPUT_BYTES, "%llu d %llu h", hours / 24, hours % 24);
+	return out;
+}
+
 const char *output_size(uint64_t bytes, char out[OUTPUT_BYTES])
 {
 	bool mega = bytes >= MIB && bytes % MIB == 0, kilo = bytes >= KIB && bytes % KIB == 0;
@@ -43,6 +76,20 @@ const char *output_size(uint64_t bytes, char out[OUTPUT_BYTES])
 	return out;
 }
 
+unsigned output_width(void)
+{
+	struct winsize size;
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+		return 0;
+	return size.ws_col;
+}
+
+bool output_wants_colour(void)
+{
+	const char *refused = getenv("NO_COLOR");
+	return !(refused && *refused);
+}
+
 const char *output_colour(enum output_colour colour)
 {
 	static const char *const sequences[] = {
@@ -50,8 +97,7 @@ const char *output_colour(enum output_colour colour)
 		[OUTPUT_YELLOW] = "\033[33m", [OUTPUT_RED] = "\033[31m",
 		[OUTPUT_BOLD] = "\033[1m",
 	};
-	const char *refused = getenv("NO_COLOR");
-	return isatty(STDOUT_FILENO) && !(refused && *refused) ? sequences[colour] : "";
+	return isatty(STDOUT_FILENO) && output_wants_colour() ? sequences[colour] : "";
 }
 
 void output_json(struct json_object *object, bool in_one_line)

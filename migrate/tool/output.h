@@ -14,8 +14,20 @@ void output_make_safe(char *text);
 #define OUTPUT_BYTES 24
 const char *output_bytes(uint64_t bytes, char out[OUTPUT_BYTES]);
 
+/* "99999", "1.23 M": a number of things, in at most seven characters. */
+const char *output_count(double count, char out[OUTPUT_BYTES]);
+
+/* A time: "12 s", "3 min", "2 h 13 min", "5 d 3 h". */
+const char *output_time(uint64_t seconds, char out[OUTPUT_BYTES]);
+
 /* A size as plans name it: "4k", "1m", "48". */
 const char *output_size(uint64_t bytes, char out[OUTPUT_BYTES]);
+
+/* How wide standard output is, in characters; 0: it is no terminal, or does not tell. */
+unsigned output_width(void);
+
+/* False if the environment asks for no colour: NO_COLOR is set and not empty. */
+bool output_wants_colour(void);
 
 /* The escape sequence on a terminal that wants colours (NO_COLOR is empty), else "". */
 enum output_colour { OUTPUT_PLAIN, OUTPUT_GREEN, OUTPUT_YELLOW, OUTPUT_RED, OUTPUT_BOLD };

@@ -3,6 +3,7 @@
 #include "migrate/tool/show.h"
 
 #include "migrate/tool/output.h"
+#include "migrate/tool/table.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,125 +64,13 @@ const char *show_why(const struct hakmem_class *class, char out[SHOW_WHY_BYTES])
 	return source;
 }
 
-/* --- classes -------------------------------------------------------------------------------------- */
-
-/* Classes first to last, which differ in figures only. */
-struct group {
-	unsigned first, last;
-	uint64_t next_blocks, next_bytes, old_blocks, old_bytes;
-	bool old_known;
-};
-
-static bool alike(const struct hakmem_class *a, const struct hakmem_class *b)
-{
-	return a->state == b->state && a->served_by == b->served_by && a->old_side == b->old_side &&
-	       a->source == b->source && a->reason == b->reason && a->share_of == b->share_of &&
-	       a->share == b->share && a->has_control == b->has_control && a->arm == b->arm &&
-	       a->latched == b->latched && strcmp(a->cause, b->cause) == 0 &&
-	       (a->old_class_bytes != 0) == (b->old_class_bytes != 0);
-}
-
-/* Several classes share one of legacy's, whose figures count once. */
-static void add_class(struct group *group, const struct page_status *status, unsigned number)
-{
-	const struct hakmem_class *class = &status->class[number];
-	bool same = number > group->first &&
-		    class->old_class_bytes == status->class[number - 1].old_class_bytes;
-
-	group->last = number;
-	group->next_blocks += class->next_live_blocks;
-	group->next_bytes += class->next_live_bytes;
-	group->old_known = class->old_class_bytes != 0;
-	if (group->old_known && !same) {
-		group->old_blocks += class->old_live_blocks;
-		group->old_bytes += class->old_live_bytes;
-	}
-}
-
-static struct group group_from(const struct page_status *status, unsigned first, bool each)
-{
-	struct group group = { .first = first };
-	unsigned number = first;
-
-	do
-		add_class(&group, status, number++);
-	while (!each && number < NEXT_CLASSES &&
-	       alike(&status->class[first], &status -> class[number]));
-	return group;
-}
-
-static const char *sizes_of(const struct page_status *status, unsigned first, unsigned last,
-			    char out[2 * OUTPUT_BYTES])
-{
-	char from[OUTPUT_BYTES], to[OUTPUT_BYTES];
-	(void)output_size(status->class[first].min_bytes, from);
-	if (last == NEXT_CLASSES - 1)
-		(void)snprintf(out, 2 * OUTPUT_BYTES, "%s and more", from);
-	else
-		(void)snprintf(out, 2 * OUTPUT_BYTES, "%s to %s", from,
-			       output_size(status->class[last].max_bytes, to));
-	return out;
-}
-
-#define STATE_BYTES 64
-
-static const char *state_of(const struct hakmem_class *class, char out[STATE_BYTES])
-{
-	struct share share = { .of = (enum share_of) class->share_of,
-			       .size = class->share,
-			       .control = class->has_control };
-	char text[SHARE_TEXT_BYTES];
-
-	if (class->state == HAKMEM_STATE_OLD)
-		return class->latched ? "old, latched" : "old";
-	if (class->state == HAKMEM_STATE_NEXT)
-		return "next";
-	(void)share_text(&share, text);
-	(void)snprintf(out, STATE_BYTES, "canary %s", text + 1);
-	return out;
-}
-
-static enum output_colour colour_of(const struct hakmem_class *class)
-{
-	if (class->latched || class->reason == HAKMEM_REASON_KILL_SWITCH ||
-	    class->reason == HAKMEM_REASON_UNAVAILABLE)
-		return OUTPUT_RED;
-	return class->state == HAKMEM_STATE_NEXT     ? OUTPUT_GREEN
-	       : class->state == HAKMEM_STATE_CANARY ? OUTPUT_YELLOW
-						     : OUTPUT_PLAIN;
-}
-
-static const char *live(uint64_t bytes, uint64_t blocks, bool known, char out[64])
-{
-	char text[OUTPUT_BYTES];
-	if (!known)
-		return "not told";
-	if (blocks == 0)
-		return "-";
-	(void)snprintf(out, 64, "%s in %" PRIu64, output_bytes(bytes, text), blocks);
-	return out;
-}
-
-static void show_group(const struct page_status *status, const struct group *group)
-{
-	const struct hakmem_class *class = &status->class[group->first];
-	char sizes[2 * OUTPUT_BYTES], state[STATE_BYTES], next[64], old[64], why[SHOW_WHY_BYTES];
-
-	printf("%-16s  %s%-26s%s  %-7s  %-20s  %-20s  %s\n",
-	       sizes_of(status, group->first, group->last, sizes), output_colour(colour_of(class)),
-	       state_of(class, state), output_colour(OUTPUT_PLAIN), show_owner(class->old_side),
-	       live(group->next_bytes, group->next_blocks, true, next),
-	       live(group->old_bytes, group->old_blocks, group->old_known, old),
-	       show_why(class, why));
-}
-
 /* --- the whole ------------------------------------------------------------------------------------ */
 
 static void show_plans(const struct page_status *status)
 {
 	static const char *const names[] = { "", "HAKMEM_PLAN", "plan file", "live plan" };
 
-	for (unsigned i = HAKMEM_SOURCE_ENVIRONMENT; i <= HAKMEM_SOURCE_LIVE; i++) {
+	for (unsigned i = HAKMEM_SOURCE_LIVE; i >= HAKMEM_SOURCE_ENVIRONMENT; i--) {
 		if (status->source[i].present)
 			printf("%-12s %s\n", names[i], status->source[i].text);
 		if (status->source[i].error[0])
@@ -195,47 +84,88 @@ static void show_plans(const struct page_status *status)
 	if (status->kill_switch)
 		printf("%-12s %son: everything is old%s\n", "kill switch",
 		       output_colour(OUTPUT_RED), output_colour(OUTPUT_PLAIN));
+	printf("%-12s %" PRIu64 " so far, %" PRIu64 " rollback%s", "flips", status->flips,
+	       status->rollbacks, status->rollbacks == 1 ? "" : "s");
+	if (status->flips > 0)
+		printf("; the last change took %.1f us, the worst %.1f us",
+		       (double)status->last_flip_ns / 1e3, (double)status->worst_flip_ns / 1e3);
+	putchar('\n');
 }
 
 static void show_pools(const struct page_status *status)
 {
-	char live_text[OUTPUT_BYTES], mapped[OUTPUT_BYTES], free_text[OUTPUT_BYTES],
-		purged[OUTPUT_BYTES];
+	char live[OUTPUT_BYTES], blocks[OUTPUT_BYTES], mapped[OUTPUT_BYTES], idle[OUTPUT_BYTES],
+		purged[OUTPUT_BYTES], waits[OUTPUT_BYTES], remote[OUTPUT_BYTES];
 
-	printf("%-12s %s live in %" PRIu64 " blocks; %s mapped, %s of it free and resident; "
-	       "%" PRIu64 " segments, %" PRIu64 " heaps; %s purged so far\n",
-	       "next", output_bytes(status->next_live_bytes, live_text), status->next_live_blocks,
+	printf("\n%s%-7s  %10s  %7s  %10s  %10s  %10s  %8s  %10s  %12s%s\n",
+	       output_colour(OUTPUT_BOLD), "pool", "live", "blocks", "mapped", "kept free",
+	       "purged", "segments", "lock waits", "remote frees", output_colour(OUTPUT_PLAIN));
+	printf("%-7s  %10s  %7s  %10s  %10s  %10s  %8" PRIu64 "  %10s  %12s\n", "next",
+	       output_bytes(status->next_live_bytes, live),
+	       output_count((double)status->next_live_blocks, blocks),
 	       output_bytes(status->next_mapped_bytes, mapped),
-	       output_bytes(status->next_resident_free_bytes, free_text), status->next_segments,
-	       status->next_heaps, output_bytes(status->next_purged_bytes, purged));
-	printf("%-12s %s live in %" PRIu64 " blocks; %s mapped, %s of it free and resident; "
-	       "%" PRIu64 " lock waits, %" PRIu64 " hash lookups, %" PRIu64
-	       " remote frees; %s purged so far\n",
-	       "legacy", output_bytes(status->legacy_live_bytes, live_text),
-	       status->legacy_live_blocks, output_bytes(status->legacy_mapped_bytes, mapped),
-	       output_bytes(status->legacy_resident_free_bytes, free_text),
-	       status->legacy_lock_waits + status->legacy_table_waits, status->legacy_hash_lookups,
-	       status->legacy_remote_frees, output_bytes(status->legacy_purged_bytes, purged));
-	printf("%-12s %" PRIu64 " classes flipped so far; the last change took %.1f us, the worst "
-	       "%.1f us; %" PRIu64 " rollbacks\n",
-	       "flips", status->flips, (double)status->last_flip_ns / 1e3,
-	       (double)status->worst_flip_ns / 1e3, status->rollbacks);
+	       output_bytes(status->next_resident_free_bytes, idle),
+	       output_bytes(status->next_purged_bytes, purged), status->next_segments, "no locks",
+	       output_count((double)status->next_remote_frees, remote));
+	printf("%-7s  %10s  %7s  %10s  %10s  %10s  %8s  %10s  %12s\n", "legacy",
+	       output_bytes(status->legacy_live_bytes, live),
+	       output_count((double)status->legacy_live_blocks, blocks),
+	       output_bytes(status->legacy_mapped_bytes, mapped),
+	       output_bytes(status->legacy_resident_free_bytes, idle),
+	       output_bytes(status->legacy_purged_bytes, purged), "-",
+	       output_count((double)(status->legacy_lock_waits + status->legacy_table_waits), waits),
+	       output_count((double)status->legacy_remote_frees, remote));
 }
 
-void show_status(const struct client *client, const struct page_status *status, bool each)
+static void show_classes(const struct page_status *now, const struct page_status *before, bool each)
 {
-	printf("%s%s (%d)%s, hakmem %s\n", output_colour(OUTPUT_BOLD), client->header.program,
-	       (int)client->process.pid, output_colour(OUTPUT_PLAIN), client->header.library);
-	show_plans(status);
-	show_pools(status);
-	printf("\n%s%-16s  %-26s  %-7s  %-20s  %-20s  %s%s\n", output_colour(OUTPUT_BOLD), "sizes",
-	       "state", "old is", "live in next", "live in legacy", "why",
+	static struct table_row rows[NEXT_CLASSES];
+	char over[TABLE_LINE_BYTES], heads[TABLE_LINE_BYTES], cell[TABLE_CELL_BYTES];
+	struct table_layout layout;
+	unsigned count = table_rows(now, before, each ? TABLE_ALL : TABLE_ALIKE, rows);
+
+	table_lay_out(&layout, output_width());
+	table_heads(&layout, over, heads);
+	printf("\n%s\n%s%s%s\n", over, output_colour(OUTPUT_BOLD), heads,
 	       output_colour(OUTPUT_PLAIN));
-	for (unsigned number = 0; number < NEXT_CLASSES;) {
-		struct group group = group_from(status, number, each);
-		show_group(status, &group);
-		number = group.last + 1;
+	for (unsigned i = 0; i < count; i++) {
+		const char *colour =
+			output_colour(table_colour(&now->class[rows[i].first]));
+		for (unsigned column = 0, between = 0; column < TABLE_COLUMNS; column++) {
+			if (!layout.shown[column])
+				continue;
+			table_cell(&layout, now, &rows[i], column, cell);
+			printf("%s%s%s%s", between++ ? "  " : "",
+			       column == COLUMN_STATE ? colour : "", cell,
+			       column == COLUMN_STATE ? output_colour(OUTPUT_PLAIN) : "");
+		}
+		putchar('\n');
 	}
+}
+
+void show_title(const struct client *client, const struct client_usage *usage,
+		char out[SHOW_TITLE_BYTES])
+{
+	char resident[OUTPUT_BYTES], age[OUTPUT_BYTES];
+
+	(void)snprintf(out, SHOW_TITLE_BYTES, "%s (%d)  up %s, %s resident, %" PRIu64 " thread%s, hakmem %s",
+		       client->header.program, (int)client->process.pid,
+		       output_time(usage->age_s, age), output_bytes(usage->resident_bytes, resident),
+		       usage->threads, usage->threads == 1 ? "" : "s", client->header.library);
+}
+
+void show_status(const struct client *client, const struct page_status *now,
+		 const struct page_status *before, bool each)
+{
+	struct client_usage usage;
+	char title[SHOW_TITLE_BYTES];
+
+	client_read_usage(&client->process, &usage);
+	show_title(client, &usage, title);
+	printf("%s%s%s\n", output_colour(OUTPUT_BOLD), title, output_colour(OUTPUT_PLAIN));
+	show_plans(now);
+	show_pools(now);
+	show_classes(now, before, each);
 }
 
 /* --- trials --------------------------------------------------------------------------------------- */
@@ -246,48 +176,98 @@ static bool moves(const struct page_status *status, unsigned number)
 	       status->would_be[number].state != status->class[number].state;
 }
 
-static bool moves_alike(const struct page_status *status, unsigned a, unsigned b)
-{
-	return moves(status, b) && alike(&status->class[a], &status -> class[b]) &&
-	       status->would_be[a].served_by == status->would_be[b].served_by &&
-	       status->would_be[a].state == status->would_be[b].state;
-}
-
-static const char *state_name(uint32_t state, uint32_t owner)
+static const char *place_name(uint32_t state, uint32_t owner)
 {
 	return state == HAKMEM_STATE_CANARY ? "next for a share" : show_owner(owner);
 }
 
-static void show_move(const struct page_status *status, const struct group *group)
-{
-	const struct hakmem_class *class = &status->class[group->first];
-	char sizes[2 * OUTPUT_BYTES], stays[64];
-	bool from_next = class->served_by == HAKMEM_OWNER_NEXT;
+/* What stays behind in the pool that a class leaves. */
+struct stranded {
+	bool known;	/* the pool tells */
+	bool up_to;	/* it counts blocks of other sizes with these */
+	uint64_t blocks, bytes, pinned_bytes;
+};
 
-	printf("%-16s  %s -> %s; stays behind in %s: %s\n",
-	       sizes_of(status, group->first, group->last, sizes),
-	       state_name(class->state, class->served_by),
-	       state_name(status->would_be[group->first].state,
-			  status->would_be[group->first].served_by),
-	       show_owner(class->served_by),
-	       from_next ? live(group->next_bytes, group->next_blocks, true, stays)
-			 : live(group->old_bytes, group->old_blocks, group->old_known, stays));
+static void add_stranded(struct stranded *stranded, const struct page_status *status,
+			 unsigned number, unsigned end)
+{
+	const struct hakmem_class *class = &status->class[number];
+	uint32_t old = class->old_class_bytes;
+
+	if (class->served_by == HAKMEM_OWNER_NEXT) {
+		stranded->known = true;
+		stranded->blocks += class->next_live_blocks;
+		stranded->bytes += class->next_live_bytes;
+		return;
+	}
+	if (old == 0)
+		return;
+	stranded->known = true;
+	/* legacy's class counts once, with the last of those that move. */
+	bool more = number + 1 < end && status->class[number + 1].old_class_bytes == old;
+	if (more)
+		return;
+	stranded->blocks += class->old_live_blocks;
+	stranded->bytes += class->old_live_bytes;
+	if (class->old_pinned_bytes != HAKMEM_UNKNOWN)
+		stranded->pinned_bytes += class->old_pinned_bytes;
+	stranded->up_to |= old != class->max_bytes;
+}
+
+static void print_stranded(const struct stranded *stranded)
+{
+	char bytes[OUTPUT_BYTES], pinned[OUTPUT_BYTES];
+
+	if (!stranded->known)
+		printf("not told by it");
+	else if (stranded->blocks == 0)
+		printf("nothing");
+	else
+		printf("%s%s in %" PRIu64 " block%s", stranded->up_to ? "up to " : "",
+		       output_bytes(stranded->bytes, bytes), stranded->blocks,
+		       stranded->blocks == 1 ? "" : "s");
+	if (stranded->pinned_bytes > 0)
+		printf(", which pin %s", output_bytes(stranded->pinned_bytes, pinned));
+}
+
+/* Which classes move in the same way as class `a`. */
+static bool moves_alike(const struct page_status *status, unsigned a, unsigned b)
+{
+	return moves(status, b) && status->class[a].served_by == status->class[b].served_by &&
+	       status->class[a].state == status->class[b].state &&
+	       status->would_be[a].served_by == status->would_be[b].served_by &&
+	       status->would_be[a].state == status->would_be[b].state;
+}
+
+static void show_move(const struct page_status *status, unsigned first, unsigned end)
+{
+	const struct hakmem_class *class = &status->class[first];
+	struct stranded stranded = { .known = false };
+	char sizes[2 * OUTPUT_BYTES];
+
+	for (unsigned number = first; number < end; number++)
+		add_stranded(&stranded, status, number, end);
+	printf("%-16s  %s -> %s; stays behind in %s: ",
+	       table_sizes(status, first, end - 1, sizes),
+	       place_name(class->state, class->served_by),
+	       place_name(status->would_be[first].state, status->would_be[first].served_by),
+	       show_owner(class->served_by));
+	print_stranded(&stranded);
+	putchar('\n');
 }
 
 void show_trial(const struct page_status *status)
 {
 	unsigned count = 0;
 
-	for (unsigned number = 0; number < NEXT_CLASSES; number++) {
-		if (!moves(status, number))
+	for (unsigned number = 0; number < NEXT_CLASSES;) {
+		unsigned first = number;
+		if (!moves(status, number++))
 			continue;
-		struct group group = { .first = number };
-		do {
-			add_class(&group, status, number++);
-			count++;
-		} while (number < NEXT_CLASSES && moves_alike(status, group.first, number));
-		number--;
-		show_move(status, &group);
+		while (number < NEXT_CLASSES && moves_alike(status, first, number))
+			number++;
+		show_move(status, first, number);
+		count += number - first;
 	}
 	printf("%u class%s would move\n", count, count == 1 ? "" : "es");
 }

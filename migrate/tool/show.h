@@ -17,13 +17,21 @@ const char *show_owner(uint32_t owner);
 #define SHOW_WHY_BYTES 80
 const char *show_why(const struct hakmem_class *class, char out[SHOW_WHY_BYTES]);
 
-/* For people. each: a row for every class; else classes that differ in figures only share one. */
-void show_status(const struct client *client, const struct page_status *status, bool each);
+/* "redis-server (4711)  up 2 h 13 min, 45.1 MiB resident, 5 threads, hakmem 0.1.0" */
+#define SHOW_TITLE_BYTES 200
+void show_title(const struct client *client, const struct client_usage *usage,
+		char out[SHOW_TITLE_BYTES]);
+
+/* For people. `before`, an earlier look or NULL, is for what there is a second. each: a row for every class; else classes
+ * that differ in figures only share one. */
+void show_status(const struct client *client, const struct page_status *now,
+		 const struct page_status *before, bool each);
 
 /* What would move, and what would stay behind where it is. */
 void show_trial(const struct page_status *status);
 
-struct json_object *show_json(const struct client *client, const struct page_status *status);
+struct json_object *show_json(const struct client *client, const struct page_status *now,
+			      const struct page_status *before);
 struct json_object *show_trial_json(const struct page_status *status);
 
 #endif

@@ -2,6 +2,8 @@
 /* migrate/tool/show_json.c - a status as JSON; the man page lists the members */
 #include "migrate/tool/show.h"
 
+#include "migrate/tool/table.h"
+
 #include <json-c/json.h>
 
 static void add_text(struct json_object *object, const char *name, const char *text)
@@ -53,6 +55,11 @@ static const char *reason_name(uint32_t reason)
 	return names[reason];
 }
 
+static void add_rate(struct json_object *object, const char *name, double rate)
+{
+	json_object_object_add(object, name, rate < 0 ? NULL : json_object_new_double(rate));
+}
+
 static struct json_object *json_of_class(const struct hakmem_class *class)
 {
 	static const char *const arms[] = { "neither", "canary", "control" };
@@ -82,6 +89,10 @@ static struct json_object *json_of_class(const struct hakmem_class *class)
 	add_number(object, "old_live_blocks", class->old_live_blocks);
 	add_number(object, "old_live_bytes", class->old_live_bytes);
 	add_number(object, "old_class_bytes", class->old_class_bytes);
+	add_number(object, "next_mallocs", class->next_mallocs);
+	add_number(object, "old_mallocs", class->old_mallocs);
+	add_number(object, "next_held_bytes", class->next_held_bytes);
+	add_number(object, "old_pinned_bytes", class->old_pinned_bytes);
 	return object;
 }
 
@@ -117,6 +128,8 @@ static struct json_object *json_of_next(const struct page_status *status)
 	add_number(object, "heaps", status->next_heaps);
 	add_number(object, "huge_blocks", status->next_huge_blocks);
 	add_number(object, "huge_bytes", status->next_huge_bytes);
+	add_number(object, "quarantined_pages", status->next_quarantined_pages);
+	add_number(object, "remote_frees", status->next_remote_frees);
 	return object;
 }
 
@@ -139,16 +152,37 @@ static struct json_object *json_of_legacy(const struct page_status *status)
 	return object;
 }
 
-struct json_object *show_json(const struct client *client, const struct page_status *status)
+/* A class as of `status`, and how often it is asked for since the look before. */
+static struct json_object *json_of_rates(const struct page_status *status,
+					 const struct page_status *before, unsigned number)
+{
+	const struct hakmem_class *class = &status->class[number];
+	const struct hakmem_class *earlier = before ? &before->class[number] : class;
+	struct json_object *object = json_of_class(class);
+
+	add_rate(object, "next_mallocs_per_s",
+		 table_rate(status, before, class->next_mallocs, earlier->next_mallocs));
+	add_rate(object, "old_mallocs_per_s",
+		 table_rate(status, before, class->old_mallocs, earlier->old_mallocs));
+	return object;
+}
+
+struct json_object *show_json(const struct client *client, const struct page_status *status,
+			      const struct page_status *before)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *classes = json_object_new_array();
+	struct client_usage usage;
 
+	client_read_usage(&client->process, &usage);
 	for (unsigned i = 0; i < NEXT_CLASSES; i++)
-		json_object_array_add(classes, json_of_class(&status->class[i]));
+		json_object_array_add(classes, json_of_rates(status, before, i));
 	add_number(object, "pid", (uint64_t)client->process.pid);
 	add_text(object, "program", client->header.program);
 	add_text(object, "library", client->header.library);
+	add_number(object, "age_s", usage.age_s);
+	add_number(object, "resident_bytes", usage.resident_bytes);
+	add_number(object, "threads", usage.threads);
 	add_number(object, "time_ns", status->time_ns);
 	add_truth(object, "kill_switch", status->kill_switch);
 	add_text(object, "salt", status->salt);

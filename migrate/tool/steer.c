@@ -38,7 +38,7 @@ struct arguments {
 };
 
 static struct client client;
-static struct page_status status;
+static struct page_status status, before; /* the newest look, and the one before it */
 static struct page_answer answer;
 
 /* --- asking --------------------------------------------------------------------------------------- */
@@ -85,11 +85,26 @@ static int ask_process(const char *name, pid_t pid, enum page_operation operatio
 	return code;
 }
 
-static int say_flipped(const char *name, const char *what)
+static void say_flipped_json(void)
 {
-	printf("%s (%d): %s; %u class%s flipped in %.1f us\n", client.header.program,
-	       (int)client.process.pid, what, answer.flipped, answer.flipped == 1 ? "" : "es",
-	       (double)answer.flip_ns / 1e3);
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "pid", json_object_new_int(client.process.pid));
+	json_object_object_add(object, "program", json_object_new_string(client.header.program));
+	json_object_object_add(object, "flipped", json_object_new_uint64(answer.flipped));
+	json_object_object_add(object, "flip_ns", json_object_new_uint64(answer.flip_ns));
+	json_object_object_add(object, "unavailable", json_object_new_uint64(answer.unavailable));
+	output_json(object, false);
+}
+
+static int say_flipped(const char *name, const struct arguments *arguments, const char *what)
+{
+	if (arguments->json)
+		say_flipped_json();
+	else
+		printf("%s (%d): %s; %u class%s flipped in %.1f us\n", client.header.program,
+		       (int)client.process.pid, what, answer.flipped,
+		       answer.flipped == 1 ? "" : "es", (double)answer.flip_ns / 1e3);
 	if (answer.unavailable > 0)
 		tool_warning(name, "%u classes stay old: what is to serve them is not there",
 			     answer.unavailable);
@@ -160,9 +175,9 @@ static error_t parse_option(int key, const char *value, struct arguments *argume
 		return 0;
 	case 'i':
 		arguments->interval_s = strtod(value, &end);
-		if (*end || end == value || !(arguments->interval_s >= 0.01) ||
+		if (*end || end == value || !(arguments->interval_s >= 0) ||
 		    !(arguments->interval_s <= 86400))
-			argp_error(state, "an interval is 0.01 to 86400 seconds, not %s", value);
+			argp_error(state, "an interval is 0 to 86400 seconds, not %s", value);
 		return 0;
 	case KEY_COUNT:
 		arguments->count = strtoul(value, &end, 10);
@@ -195,8 +210,6 @@ static error_t parse_route(int key, char *value, struct argp_state *state)
 			argp_error(state, "which plan? --clear for none");
 		if (arguments->clear && (arguments->plan || arguments->dry_run))
 			argp_error(state, "--clear goes with neither a plan nor --dry-run");
-		if (arguments->json && !arguments->dry_run)
-			argp_error(state, "--json goes with --dry-run");
 	}
 	return parse_option(key, value, arguments, state);
 }
@@ -220,6 +233,8 @@ static error_t parse_watch(int key, char *value, struct argp_state *state)
 	struct arguments *arguments = state->input;
 	if (key == ARGP_KEY_END && arguments->words > 0 && !arguments->json_lines)
 		argp_error(state, "as what? --json-lines is all there is");
+	if (key == ARGP_KEY_END && arguments->interval_s < 0.01)
+		argp_error(state, "an interval of 0.01 seconds at least");
 	return parse_pid_only(key, value, state);
 }
 
@@ -227,11 +242,26 @@ static error_t parse_watch(int key, char *value, struct argp_state *state)
 	"Exit status: 0; 1 if writing fails; 2 for a wrong command line; 3 if there is no such "   \
 	"process or it has no control page; 4 if it refuses; 5 if it does not answer."
 
-static struct arguments parse(const struct argp *argp, int argc, char **argv)
+static struct arguments parse(const struct argp *argp, int argc, char **argv, double interval_s)
 {
-	struct arguments arguments = { .interval_s = 1 };
+	struct arguments arguments = { .interval_s = interval_s };
 	argp_parse(argp, argc, argv, 0, NULL, &arguments);
 	return arguments;
+}
+
+#define JSON_OPTION { .name = "json", .key = 'j', .doc = "Print JSON" }
+
+static void wait_until(struct timespec *next, double interval_s)
+{
+	time_t whole = (time_t)interval_s;
+	next->tv_sec += whole;
+	next->tv_nsec += (long)((interval_s - (double)whole) * 1e9);
+	if (next->tv_nsec >= 1000000000) {
+		next->tv_nsec -= 1000000000;
+		next->tv_sec++;
+	}
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, next, NULL) == EINTR)
+		;
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */
@@ -239,8 +269,13 @@ static struct arguments parse(const struct argp *argp, int argc, char **argv)
 int tool_status(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ .name = "json", .key = 'j', .doc = "Print JSON" },
+		JSON_OPTION,
 		{ .name = "each", .key = KEY_EACH, .doc = "A line for every class" },
+		{ .name = "interval",
+		  .key = 'i',
+		  .arg = "SECONDS",
+		  .doc = "Between the two looks that tell how much there is of a thing a second; "
+			 "default: 0.2, 0: one look" },
 		{ .name = NULL },
 	};
 	static const struct argp argp = {
@@ -250,16 +285,26 @@ int tool_status(int argc, char **argv)
 		.doc = "Show what is in force in a process: its plans, who serves which sizes and why, "
 		       "and what lives in either pool.\v" EXIT_TEXT,
 	};
-	struct arguments arguments = parse(&argp, argc, argv);
+	struct arguments arguments = parse(&argp, argc, argv, 0.2);
+	struct timespec next;
 
-	int code = ask_process(argv[0], arguments.pid, PAGE_STATUS, NULL, &status);
+	int code = open_process(argv[0], arguments.pid);
 	if (code != EXIT_OK)
 		return code;
-	if (arguments.json)
-		output_json(show_json(&client, &status), false);
-	else
-		show_status(&client, &status, arguments.each);
-	return EXIT_OK;
+	code = ask(argv[0], PAGE_STATUS, NULL, &status);
+	if (code == EXIT_OK && arguments.interval_s > 0) {
+		before = status;
+		clock_gettime(CLOCK_MONOTONIC, &next);
+		wait_until(&next, arguments.interval_s);
+		code = ask(argv[0], PAGE_STATUS, NULL, &status);
+	}
+	const struct page_status *earlier = arguments.interval_s > 0 ? &before : NULL;
+	if (code == EXIT_OK && arguments.json)
+		output_json(show_json(&client, &status, earlier), false);
+	else if (code == EXIT_OK)
+		show_status(&client, &status, earlier, arguments.each);
+	client_close(&client);
+	return code;
 }
 
 int tool_route(int argc, char **argv)
@@ -268,7 +313,7 @@ int tool_route(int argc, char **argv)
 		{ .name = "dry-run",
 		  .key = KEY_DRY_RUN,
 		  .doc = "Only say what would move, and what would stay behind" },
-		{ .name = "json", .key = 'j', .doc = "With --dry-run: as JSON" },
+		JSON_OPTION,
 		{ .name = "clear", .key = KEY_CLEAR, .doc = "No live plan any more" },
 		{ .name = NULL },
 	};
@@ -281,7 +326,7 @@ int tool_route(int argc, char **argv)
 		       "\vWhat starts after the command has returned goes where the plan says. " EXIT_TEXT
 		       "\n\nExample: hakmem route 4711 'mid=next@5%:thread/control'",
 	};
-	struct arguments arguments = parse(&argp, argc, argv);
+	struct arguments arguments = parse(&argp, argc, argv, 1);
 	enum page_operation operation = arguments.clear	    ? PAGE_DROP_PLAN
 					: arguments.dry_run ? PAGE_TRY
 							    : PAGE_PLAN;
@@ -290,7 +335,7 @@ int tool_route(int argc, char **argv)
 	if (code != EXIT_OK)
 		return code;
 	if (!arguments.dry_run)
-		return say_flipped(argv[0], arguments.clear ? "no live plan" : "applied");
+		return say_flipped(argv[0], &arguments, arguments.clear ? "no live plan" : "applied");
 	if (arguments.json)
 		output_json(show_trial_json(&status), false);
 	else
@@ -300,6 +345,7 @@ int tool_route(int argc, char **argv)
 
 static const struct argp_option class_options[] = {
 	{ .name = "all", .key = KEY_ALL, .doc = "All classes" },
+	JSON_OPTION,
 	{ .name = NULL },
 };
 
@@ -315,9 +361,9 @@ int tool_rollback(int argc, char **argv)
 		       "Classes are named as in plans. " EXIT_TEXT
 		       "\n\nExample: hakmem rollback 4711 2k-8k",
 	};
-	struct arguments arguments = parse(&argp, argc, argv);
+	struct arguments arguments = parse(&argp, argc, argv, 1);
 	int code = ask_process(argv[0], arguments.pid, PAGE_ROLLBACK, arguments.classes, NULL);
-	return code == EXIT_OK ? say_flipped(argv[0], "rolled back and latched") : code;
+	return code == EXIT_OK ? say_flipped(argv[0], &arguments, "rolled back and latched") : code;
 }
 
 int tool_unlatch(int argc, char **argv)
@@ -328,15 +374,16 @@ int tool_unlatch(int argc, char **argv)
 		.args_doc = "PID CLASS...\nPID --all",
 		.doc = "Let classes of a process that were rolled back go where its plans send them.\v" EXIT_TEXT,
 	};
-	struct arguments arguments = parse(&argp, argc, argv);
+	struct arguments arguments = parse(&argp, argc, argv, 1);
 	int code = ask_process(argv[0], arguments.pid, PAGE_UNLATCH, arguments.classes, NULL);
-	return code == EXIT_OK ? say_flipped(argv[0], "unlatched") : code;
+	return code == EXIT_OK ? say_flipped(argv[0], &arguments, "unlatched") : code;
 }
 
 int tool_kill_switch(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ .name = "off", .key = KEY_OFF, .doc = "Back to what plans and latches say" },
+		JSON_OPTION,
 		{ .name = NULL },
 	};
 	static const struct argp argp = {
@@ -346,25 +393,12 @@ int tool_kill_switch(int argc, char **argv)
 		.doc = "Everything old in a process, over all plans and latches, until it is switched "
 		       "off again.\v" EXIT_TEXT,
 	};
-	struct arguments arguments = parse(&argp, argc, argv);
+	struct arguments arguments = parse(&argp, argc, argv, 1);
 	int code = ask_process(argv[0], arguments.pid, PAGE_KILL_SWITCH,
 			       arguments.off ? "off" : "on", NULL);
 	if (code != EXIT_OK)
 		return code;
-	return say_flipped(argv[0], arguments.off ? "the kill switch is off" : "everything is old");
-}
-
-static void wait_until(struct timespec *next, double interval_s)
-{
-	time_t whole = (time_t)interval_s;
-	next->tv_sec += whole;
-	next->tv_nsec += (long)((interval_s - (double)whole) * 1e9);
-	if (next->tv_nsec >= 1000000000) {
-		next->tv_nsec -= 1000000000;
-		next->tv_sec++;
-	}
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, next, NULL) == EINTR)
-		;
+	return say_flipped(argv[0], &arguments, arguments.off ? "the kill switch is off" : "everything is old");
 }
 
 int tool_watch(int argc, char **argv)
@@ -390,7 +424,7 @@ int tool_watch(int argc, char **argv)
 		.doc = "Print the status of a process again and again, until it ends.\v" EXIT_TEXT
 		       " When the process ends while it is watched: 0.",
 	};
-	struct arguments arguments = parse(&argp, argc, argv);
+	struct arguments arguments = parse(&argp, argc, argv, 1);
 	struct timespec next;
 
 	int code = open_process(argv[0], arguments.pid);
@@ -406,7 +440,8 @@ int tool_watch(int argc, char **argv)
 		code = ask(argv[0], PAGE_STATUS, NULL, &status);
 		if (code != EXIT_OK)
 			break;
-		output_json(show_json(&client, &status), true);
+		output_json(show_json(&client, &status, i > 0 ? &before : NULL), true);
+		before = status;
 		/* Nobody reads on; main() says so. */
 		if (fflush(stdout) != 0)
 			break;

@@ -8,6 +8,8 @@
 #define BASE_ATOMIC_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define load_relaxed(p)		   atomic_load_explicit((p), memory_order_relaxed)
 #define load_acquire(p)		   atomic_load_explicit((p), memory_order_acquire)
@@ -46,6 +48,21 @@
 #define cas_seq_cst(p, expected, v)                                                                \
 	atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,        \
 						memory_order_seq_cst)
+
+/* *count -= 1, of a count with one writer that other threads may read; true when that makes 0. In one instruction, where a
+ * load and a store are compiled to three. A sanitizer is to see them. */
+static inline bool count_down(_Atomic uint32_t *count)
+{
+#if defined(__x86_64__) && !HAKMEM_SANITIZER
+	bool is_zero;
+	__asm__("subl $1, %0" : "+m"(*(uint32_t *)(void *)count), "=@ccz"(is_zero));
+	return is_zero;
+#else
+	uint32_t left = load_relaxed(count) - 1;
+	store_relaxed(count, left);
+	return left == 0;
+#endif
+}
 
 /* A counter with one writer: a plain add that other threads may read without tearing. */
 #define counter_add(p, v) store_relaxed((p), load_relaxed(p) + (v))

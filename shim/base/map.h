@@ -44,6 +44,8 @@ enum map_kind {
 	MAP_NEXT_HUGE = 3, /* the first slot of a block of next that has a mapping of its own */
 	MAP_NEXT_HUGE_REST = 4, /* its further slots; the last may be shared with strangers */
 	MAP_NEXT_HUGE_GONE = 5, /* such a block began here and was given back: perhaps a stranger now */
+	MAP_NEXT_CHECKED = 6, /* a segment of next whose blocks are not for free's fast path */
+	MAP_NEXT_GUARDED = 7, /* pages of single blocks between guards (shim/guarded.h) */
 };
 
 typedef _Atomic unsigned char map_byte;
@@ -76,6 +78,11 @@ INLINE enum map_kind map_kind_of_slot(uintptr_t slot)
 INLINE enum map_kind map_kind_of(const void *address)
 {
 	return map_kind_of_slot((uintptr_t)address >> MAP_SLOT_SHIFT);
+}
+
+INLINE bool map_is_segment(enum map_kind kind)
+{
+	return likely(kind == MAP_NEXT) || kind == MAP_NEXT_CHECKED;
 }
 
 #endif

@@ -125,6 +125,11 @@ int os_make_writable(void *start, size_t bytes)
 	return os->protect(start, bytes, PROT_READ | PROT_WRITE);
 }
 
+int os_make_untouchable(void *start, size_t bytes)
+{
+	return os->protect(start, bytes, PROT_NONE);
+}
+
 int os_purge(void *start, size_t bytes)
 {
 	return os->advise(start, bytes, MADV_DONTNEED);
@@ -143,6 +148,27 @@ bool os_is_mapped(const void *start)
 			      &resident) == 0;
 	errno = saved_errno;
 	return mapped;
+}
+
+size_t os_resident_bytes(const void *start, size_t bytes)
+{
+	unsigned char resident[256];
+	size_t pages = 0, left = bytes / OS_PAGE_BYTES;
+	char *at = (char *)(uintptr_t)start;
+	int saved_errno = errno;
+
+	while (left > 0) {
+		size_t count = left < sizeof(resident) ? left : sizeof(resident);
+		if (mincore(at, count * OS_PAGE_BYTES, resident) != 0) {
+			errno = saved_errno;
+			return bytes;
+		}
+		for (size_t i = 0; i < count; i++)
+			pages += resident[i] & 1;
+		at += count * OS_PAGE_BYTES;
+		left -= count;
+	}
+	return pages * OS_PAGE_BYTES;
 }
 
 uint64_t os_now_ns(void)

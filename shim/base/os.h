@@ -33,12 +33,17 @@ MUST_USE void *os_reserve(size_t bytes);
 MUST_USE void *os_map_aligned(size_t bytes, size_t alignment, size_t offset_bytes);
 int os_unmap(void *start, size_t bytes);
 MUST_USE int os_make_writable(void *start, size_t bytes);
+MUST_USE int os_make_untouchable(void *start, size_t bytes); /* every access faults */
 /* Gives the pages back to the kernel at once; they read as zero afterwards. */
 MUST_USE int os_purge(void *start, size_t bytes);
 MUST_USE int os_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
 
 /* Whether anything at all is mapped at the address: for reports of misuse, which are slow anyway. */
 MUST_USE bool os_is_mapped(const void *start);
+
+/* How much of [start, start + bytes) is in memory; all of it where the kernel does not tell. `start` is a multiple of
+ * OS_PAGE_BYTES. */
+MUST_USE size_t os_resident_bytes(const void *start, size_t bytes);
 
 uint64_t os_now_ns(void);	 /* monotonic, nanoseconds */
 uint32_t os_ticks(void);	 /* monotonic, units of 16.8 ms; wraps around. Cheap */

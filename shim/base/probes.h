@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* migrate/probes.h - the static probes (USDT) of the provider "hakmem"
+/* shim/base/probes.h - the static probes (USDT) of the provider "hakmem"
  *
  * One no-operation each, in slow paths only, that perf, bpftrace and SystemTap can hook into. docs/CONTROL.md
  * lists them with their arguments. Without <sys/sdt.h> they are nothing.
  */
-#ifndef MIGRATE_PROBES_H
-#define MIGRATE_PROBES_H
+#ifndef BASE_PROBES_H
+#define BASE_PROBES_H
 
 #include "shim/base/compiler.h"
 
