@@ -148,8 +148,6 @@ libhakmem_trace_la_SOURCES = \
 	migrate/tool/trace/track.h
 if BABELTRACE
 libhakmem_trace_la_SOURCES += migrate/tool/trace/babeltrace.c
-else
-EXTRA_DIST += migrate/tool/trace/babeltrace.c
 endif
 libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
 libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)
@@ -176,7 +174,7 @@ else
 hakmem_SOURCES += migrate/tool/no_top.c
 endif
 
-dist_man_MANS += migrate/tool/hakmem.1
+dist_man_MANS += migrate/tool/hakmem.1 migrate/tool/hakmem-trace.1
 
 # Found there by name, hakmem.bash as well as hakmem.
 completionsdir = $(datadir)/bash-completion/completions

@@ -143,7 +143,7 @@ completes() {
 }
 
 if command -v bash >/dev/null; then
-	completes 'run route rollback' "$hakmem" r
+	completes 'run route rollback replay' "$hakmem" r
 	completes 'kill-switch' "$hakmem" k
 	completes '--plan --plan-file' "$hakmem" run --pl
 	completes 'tiny=' "$hakmem" run --plan t
@@ -158,6 +158,12 @@ if command -v bash >/dev/null; then
 	completes 'tiny,mid' "$hakmem" rollback 1 tiny,m
 	completes '--all' "$hakmem" unlatch 1 --a
 	completes '--off' "$hakmem" kill-switch 1 --o
+	completes 'import info' "$hakmem" trace i
+	completes '--picture' "$hakmem" trace info --pi
+	completes '--preload' "$hakmem" replay --pre
+	completes 'tiny=' "$hakmem" compare --new t
+	completes 'next' "$hakmem" compare --old tiny=n
+	completes '--peer' "$hakmem" compare --pee
 fi
 
 # ------------------------------------------------------------- run: before the program starts

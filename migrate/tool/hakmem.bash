@@ -62,9 +62,16 @@ _hakmem()
 	COMPREPLY=()
 	if ((last == 1)); then
 		_hakmem_words "$current" run classes ps status route rollback unlatch kill-switch watch \
+			trace replay compare advise \
 			--help --usage --version
 		return
 	fi
+	case $command in
+	trace | replay | compare | advise)
+		_hakmem_traces "$command" "$current" "$previous" "$last" "${words[2]}"
+		return
+		;;
+	esac
 	if [[ $command != run ]]; then
 		_hakmem_other "$command" "$current" "$previous" "$last"
 		return
@@ -123,6 +130,36 @@ _hakmem_other()
 			_hakmem_classes "$2"
 		fi
 		;;
+	esac
+}
+
+# The commands on traces. $1: which, $2: the word, $3: the one before, $4: its place, $5: the word behind the command.
+_hakmem_traces()
+{
+	local options='--help --usage --version'
+	case $1,$5 in
+	trace,import) options+=' --output --format --process' ;;
+	trace,info) options+=' --json --picture --format --process' ;;
+	trace,export) options+=' --output --format --process' ;;
+	replay,*) options+=' --plan --flip --preload --threads --pace --order=recorded --format --process --lib --json' ;;
+	compare,*)
+		options+=' --old --new --peer --rounds --html --guardrails --print-guardrails --threads --pace'
+		options+=' --format --lib --json'
+		;;
+	advise,*) options+=' --json' ;;
+	esac
+	case $1,$3,$2 in
+	trace,*,*) if (($4 == 2)); then
+		_hakmem_words "$2" import info export --help
+		return
+	fi ;;&
+	*,-p,* | *,--plan,* | *,--old,* | *,--new,*) _hakmem_plan "$2" ;;
+	*,*,--plan=* | *,*,--old=* | *,*,--new=*) _hakmem_plan "${2#*=}" ;;
+	*,--format,*) _hakmem_words "$2" memory_replay mtrace logalloc ;;
+	*,*,--format=*) _hakmem_words "${2#*=}" memory_replay mtrace logalloc ;;
+	*,*,--*=*) mapfile -t COMPREPLY < <(compgen -f -- "${2#*=}") ;;
+	*,*,-*) _hakmem_words "$2" "$options" ;;
+	*) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	esac
 }
 

@@ -18,6 +18,7 @@
 /* How many times as much. */
 struct estimate {
 	double point, low, high; /* NAN: not known; the last two also where rounds are too few */
+	double most;		 /* in any round */
 	unsigned rounds;
 };
 

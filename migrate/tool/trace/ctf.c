@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define METADATA_MAX (64 * KIB)
-#define STREAMS_MAX  (1u << 20)
+#define STREAMS_MAX  65536u
 /* LTTng puts a trace several folders below its session's. */
 #define DEPTH_MAX    6
 #define NAMES_BYTES  160
@@ -48,7 +48,7 @@ struct stream {
 	uint64_t bytes, offset; /* of the file; of the packet after this one */
 	uint8_t *packet;	/* CTF_PACKET_BYTES */
 	size_t at, end;		/* in the packet */
-	uint64_t time, discarded;
+	uint64_t time, end_ns, discarded; /* of the event before; of the packet */
 	uint32_t tid;
 	struct trace_event event; /* the next one */
 };
@@ -59,6 +59,7 @@ struct ctf {
 	uint32_t *heap; /* of streams that have an event, the earliest first */
 	size_t heap_count;
 	uint64_t bytes, done;
+	uint64_t complete_ns; /* until then all streams are whole: what stream-0 says */
 };
 
 static uint64_t number_at(const uint8_t *at, size_t bytes)
@@ -112,6 +113,7 @@ static enum trace_status load_packet(struct ctf *ctf, struct stream *stream,
 	stream->at = CTF_HEADER_BYTES;
 	stream->end = (size_t)(content / 8);
 	stream->time = number_at(packet + CTF_AT_BEGIN, 8);
+	stream->end_ns = number_at(packet + CTF_AT_END, 8);
 	stream->discarded = number_at(packet + CTF_AT_DISCARDED, 8);
 	stream->tid = (uint32_t)number_at(packet + CTF_AT_TID, 4);
 	return TRACE_OK;
@@ -265,17 +267,12 @@ static void sift_down(struct ctf *ctf, size_t at)
 	}
 }
 
-static enum trace_status next(struct trace_reader *reader, struct trace_event *event,
-			      struct trace_error *error)
+/* The earliest event of all streams. */
+static enum trace_status take_first(struct ctf *ctf, struct trace_event *event,
+				    struct trace_error *error)
 {
-	struct ctf *ctf = reader->own;
-
-	if (ctf->heap_count == 0) {
-		reader->traits.discarded = 0;
-		for (size_t i = 0; i < ctf->count; i++)
-			reader->traits.discarded += ctf->streams[i].discarded;
+	if (ctf->heap_count == 0)
 		return TRACE_END;
-	}
 	struct stream *stream = &ctf->streams[ctf->heap[0]];
 	*event = stream->event;
 	enum trace_status status = advance(ctf, stream, error);
@@ -285,6 +282,24 @@ static enum trace_status next(struct trace_reader *reader, struct trace_event *e
 		ctf->heap[0] = ctf->heap[--ctf->heap_count];
 	sift_down(ctf, 0);
 	return TRACE_OK;
+}
+
+static enum trace_status next(struct trace_reader *reader, struct trace_event *event,
+			      struct trace_error *error)
+{
+	struct ctf *ctf = reader->own;
+	enum trace_status status;
+
+	/* Of a recording that was cut the streams end at different moments. */
+	while ((status = take_first(ctf, event, error)) == TRACE_OK) {
+		if (event->time_ns <= ctf->complete_ns)
+			return TRACE_OK;
+		reader->traits.cut++;
+	}
+	reader->traits.discarded = 0;
+	for (size_t i = 0; i < ctf->count; i++)
+		reader->traits.discarded += ctf->streams[i].discarded;
+	return status;
 }
 
 static enum trace_status begin_merge(struct ctf *ctf, struct trace_error *error)
@@ -298,6 +313,8 @@ static enum trace_status begin_merge(struct ctf *ctf, struct trace_error *error)
 		enum trace_status status = advance(ctf, &ctf->streams[i], error);
 		if (status == TRACE_WRONG)
 			return status;
+		if (strcmp(ctf->streams[i].name, "stream-0") == 0 && ctf->streams[i].offset != 0)
+			ctf->complete_ns = ctf->streams[i].end_ns;
 		if (status == TRACE_OK)
 			ctf->heap[ctf->heap_count++] = (uint32_t)i;
 	}
@@ -340,6 +357,7 @@ static struct trace_reader *new_reader(struct trace_error *error)
 		free(ctf);
 		return NULL;
 	}
+	ctf->complete_ns = UINT64_MAX;
 	reader->source.fd = -1;
 	reader->own = ctf;
 	reader->next = next;
@@ -380,7 +398,7 @@ static bool open_stream(struct ctf *ctf, int folder, const char *name, struct tr
 		trace_error_set(error, "more than %u streams", STREAMS_MAX);
 		return false;
 	}
-	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stream *stream = fd >= 0 && fstat(fd, &stat) == 0 ? add_stream(ctf, name) : NULL;
 	if (!stream) {
 		trace_error_set(error, "%s: %s", name, strerror(errno));

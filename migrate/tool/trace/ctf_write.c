@@ -376,8 +376,8 @@ bool ctf_write(struct ctf_writer *writer, const struct trace_event *event,
 	return done;
 }
 
-/* What was lost stands in a stream of its own, stream-0, which has no events. */
-static bool write_discarded(struct ctf_writer *writer, uint64_t discarded, struct trace_error *error)
+/* stream-0 has no events: it says until when all streams are whole, and what was lost before it came here. */
+static bool write_ledger(struct ctf_writer *writer, uint64_t discarded, struct trace_error *error)
 {
 	uint8_t packet[CTF_PACKET_BYTES] = { 0 };
 
@@ -400,8 +400,8 @@ bool ctf_finish(struct ctf_writer *writer, uint64_t discarded, struct trace_erro
 			done = flush_packet(writer, i, 0, error);
 		free(writer->streams[i].packet);
 	}
-	if (done && discarded)
-		done = write_discarded(writer, discarded, error);
+	if (done)
+		done = write_ledger(writer, discarded, error);
 	free(writer->streams);
 	map_free(&writer->by_thread);
 	close(writer->folder);
