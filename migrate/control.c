@@ -14,6 +14,7 @@
 #include "migrate/file.h"
 #include "migrate/guard.h"
 #include "migrate/report.h"
+#include "next/next.h"
 #include "shim/base/atomic.h"
 #include "shim/base/os.h"
 #include "shim/hakmem.h"
@@ -42,6 +43,7 @@
 #define CHILD_AGE_NS 100000000u
 #define POLL_MS	     50	 /* where the page cannot be watched */
 #define GUARD_MS     500
+#define PURGE_MS     1000 /* a program that rests gives nothing back by itself */
 #define PAUSE_MS     100 /* before a page that was removed is made again */
 
 /* What a waiting thread does. */
@@ -167,7 +169,7 @@ static int patience_ms(const struct waiter *waiter)
 	/* Whoever arms a guard later, or starts a rollout, cannot wake it. */
 	int own_ms = waiter->what & WAIT_ON_GUARD ? GUARD_MS : -1;
 
-	return sooner(sooner(sooner(file_ms, page_ms), own_ms),
+	return sooner(sooner(sooner(file_ms, page_ms), sooner(own_ms, PURGE_MS)),
 		      sooner(guard_patience_ms(), drain_patience_ms()));
 }
 
@@ -199,6 +201,8 @@ static void wait_for_ever(struct waiter *waiter)
 			file_tick(waiter->inotify);
 		guard_tick();
 		drain_tick();
+		if (shim_next_available())
+			next_purge_old();
 	}
 }
 

@@ -53,6 +53,8 @@ libhakmem_la_SOURCES += \
 # are parsed by the library's own source; nothing else of the library is in the command.
 bin_PROGRAMS += hakmem
 hakmem_SOURCES = \
+	migrate/guard_setting.c \
+	migrate/guard_setting.h \
 	migrate/hash.c \
 	migrate/hash.h \
 	migrate/identity.c \
@@ -79,6 +81,9 @@ hakmem_SOURCES = \
 	migrate/tool/output.c \
 	migrate/tool/output.h \
 	migrate/tool/ps.c \
+	migrate/tool/rollout.c \
+	migrate/tool/rollout_report.c \
+	migrate/tool/rollout_report.h \
 	migrate/tool/replay/advise.c \
 	migrate/tool/replay/compare.c \
 	migrate/tool/replay/compare.h \
@@ -95,9 +100,6 @@ hakmem_SOURCES = \
 	migrate/tool/replay/replay.c \
 	migrate/tool/replay/report.c \
 	migrate/tool/replay/report.h \
-	migrate/tool/rollout.c \
-	migrate/tool/rollout_report.c \
-	migrate/tool/rollout_report.h \
 	migrate/tool/run.c \
 	migrate/tool/show.c \
 	migrate/tool/show.h \
@@ -123,6 +125,16 @@ hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"' \
 	-DHAKMEM_LIBEXECDIR='"$(pkglibexecdir)"'
 hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS) $(CURSES_CFLAGS)
 hakmem_LDADD = libhakmem_trace.la $(JSON_C_LIBS) $(CURSES_LIBS) -lm
+if CURSES
+hakmem_SOURCES += \
+	migrate/tool/screen.c \
+	migrate/tool/screen.h \
+	migrate/tool/terminal.c \
+	migrate/tool/terminal.h \
+	migrate/tool/top.c
+else
+hakmem_SOURCES += migrate/tool/no_top.c
+endif
 
 # What reads traces, which the tests and the fuzz targets read by, too.
 noinst_LTLIBRARIES += libhakmem_trace.la
@@ -162,17 +174,6 @@ hakmem_replay_SOURCES = \
 	migrate/tool/replay/worker.c
 hakmem_replay_CFLAGS = -std=gnu17 $(WARN_CFLAGS) $(NOBUILTIN_CFLAGS)
 hakmem_replay_LDFLAGS =
-
-if CURSES
-hakmem_SOURCES += \
-	migrate/tool/screen.c \
-	migrate/tool/screen.h \
-	migrate/tool/terminal.c \
-	migrate/tool/terminal.h \
-	migrate/tool/top.c
-else
-hakmem_SOURCES += migrate/tool/no_top.c
-endif
 
 dist_man_MANS += migrate/tool/hakmem.1 migrate/tool/hakmem-trace.1
 

@@ -64,8 +64,9 @@ INLINE bool page_counts(const struct next_page *page)
 /* [owner] The page is about to be in a slot: its countdown begins anew, whether it counted before or not. */
 void heap_count_begin(struct next_heap *heap, struct next_page *page);
 
-/* [owner] It is so no longer: its countdown is block_count until somebody knows better. */
-void heap_count_end(struct next_heap *heap, struct next_page *page);
+/* [owner] It is so no longer, and that many of its blocks are free: its countdown is block_count until somebody
+ * knows better. */
+void heap_count_end(struct next_heap *heap, struct next_page *page, uint32_t free);
 
 /* [owner] page_merge(), and counts. */
 uint32_t heap_merge(struct next_heap *heap, struct next_page *page);
@@ -78,6 +79,10 @@ void heap_drain_ready(struct next_heap *heap);
  * or on the shared lists. `all`: look at every page; else at an eighth of them, another one each time, so
  * that a process that grows does not look at each of its pages for every segment. Any thread. */
 void heap_reap(struct next_heap *self, bool all);
+
+/* [owner] Gives back its pages of the largest blocks in which nothing lives, the last of a class too: such a
+ * page may be 4 MiB, which a buffer that grew through all classes would leave in each of them. */
+void heap_tidy_large(struct next_heap *heap);
 
 /* [owner] Gives the memory of large blocks that were free for half a second back to the kernel. */
 void heap_purge_idle(struct next_heap *heap);

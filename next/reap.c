@@ -16,7 +16,7 @@ static void shed(struct next_heap *heap)
 {
 	struct next_page *sited;
 	while ((sited = site_take(heap)) != NULL) {
-		heap_count_end(heap, sited);
+		heap_count_end(heap, sited, page_free_count(sited));
 		heap_share(sited, heap->number);
 	}
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
@@ -26,7 +26,7 @@ static void shed(struct next_heap *heap)
 			if (page->in_slot)
 				heap_clear_slots(heap, bin);
 			page->in_slot = false;
-			heap_count_end(heap, page);
+			heap_count_end(heap, page, page_free_count(page));
 			heap_share(page, heap->number);
 		}
 	}
@@ -63,7 +63,7 @@ static void tidy_page(struct next_heap *heap, struct next_page *page)
 	if (page->in_slot)
 		heap_clear_slots(heap, load_relaxed(&page->bin));
 	page->in_slot = false;
-	heap_count_end(heap, page);
+	heap_count_end(heap, page, page_free_count(page));
 	queue_remove(heap, page);
 	segment_release(page);
 }
@@ -79,6 +79,12 @@ static void tidy_queue(struct next_heap *heap, unsigned bin)
 		tidy_page(heap, page);
 		page = after;
 	}
+}
+
+void heap_tidy_large(struct next_heap *heap)
+{
+	for (unsigned bin = FINE_BINS; bin < NEXT_BINS; bin++)
+		tidy_queue(heap, bin);
 }
 
 /* Pages on a shared list that others emptied in the meantime. */

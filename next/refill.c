@@ -21,18 +21,20 @@
 
 void heap_count_begin(struct next_heap *heap, struct next_page *page)
 {
-	uint32_t own = COUNTDOWN_ENDLESS - load_relaxed(&page->countdown);
+	/* In a queue the countdown is the number of blocks that are not free. */
+	uint32_t countdown = load_relaxed(&page->countdown);
 	counter_add(&heap->mallocs[load_relaxed(&page->bin)],
-		    page_counts(page) ? own : page_free_count(page));
+		    page_counts(page) ? COUNTDOWN_ENDLESS - countdown :
+					page->block_count - countdown);
 	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
 }
 
-void heap_count_end(struct next_heap *heap, struct next_page *page)
+void heap_count_end(struct next_heap *heap, struct next_page *page, uint32_t free)
 {
 	if (!page_counts(page))
 		return;
 	uint64_t own = COUNTDOWN_ENDLESS - load_relaxed(&page->countdown);
-	counter_add(&heap->mallocs[load_relaxed(&page->bin)], own - page_free_count(page));
+	counter_add(&heap->mallocs[load_relaxed(&page->bin)], own - free);
 	store_relaxed(&page->countdown, page->block_count);
 }
 
@@ -70,7 +72,7 @@ static bool has_free_or_full(struct next_heap *heap, struct next_page *page)
 void heap_settle(struct next_heap *heap, struct next_page *page)
 {
 	heap_merge(heap, page);
-	heap_count_end(heap, page);
+	heap_count_end(heap, page, page_free_count(page));
 	uint32_t live = page->block_count - page_free_count(page);
 	store_relaxed(&page->countdown, live);
 	if (live == 0 && heap->queue[load_relaxed(&page->bin)])
@@ -103,7 +105,7 @@ static struct next_page *from_current(struct next_heap *heap, unsigned bin)
 	if (!page || !page->in_slot)
 		return NULL;
 	page->in_slot = false;
-	heap_count_end(heap, page);
+	heap_count_end(heap, page, misuse_suspects(page) ? page_free_count(page) : 0);
 	heap_clear_slots(heap, bin);
 	queue_remove(heap, page);
 	if (!has_free_or_full(heap, page))
@@ -145,14 +147,18 @@ static struct next_page *from_slices(struct next_heap *heap, unsigned bin, bool 
 
 static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 {
-	heap_purge_idle(heap);
+	/* Often enough for half a second, and seldom enough that nobody notices. */
+	if (unlikely(heap->refills++ % 64 == 0))
+		heap_purge_idle(heap);
 	struct next_page *page = from_current(heap, bin);
 	if (!page)
 		page = from_queue(heap, bin);
 	if (!page)
 		page = from_shared(heap, bin);
-	if (!page)
-		page = from_slices(heap, bin, false);
+	if (page)
+		return page;
+	heap_tidy_large(heap);
+	page = from_slices(heap, bin, false);
 	if (page)
 		return page;
 	heap_reap(heap, false);
@@ -179,6 +185,14 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 		return;
 	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
 		store_seq_cst(&heap->slot[slot], EMPTY_PAGE);
+}
+
+void next_restore_slot(unsigned bin)
+{
+	struct next_heap *heap = next_heap_self;
+	struct next_page *page = heap->number != 0 && bin < NEXT_BINS ? heap->queue[bin] : NULL;
+	if (page && page->in_slot && !misuse_suspects(page) && load_relaxed(page->current) != 0)
+		install(heap, bin, page);
 }
 
 /* [owner] The page, in the heap's queue and perhaps in its slot, is not used any more. */

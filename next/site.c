@@ -124,7 +124,7 @@ void site_tidy(struct next_heap *heap)
 		if (page_free_count(entry->page) != entry->page->block_count)
 			continue;
 		entry->page->in_slot = false;
-		heap_count_end(heap, entry->page);
+		heap_count_end(heap, entry->page, page_free_count(entry->page));
 		segment_release(entry->page);
 		entry->page = NULL;
 	}

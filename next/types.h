@@ -146,6 +146,7 @@ struct next_heap {
 	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
 	uint32_t site_misses;	     /* [owner] */
 	uint32_t looked_at_idle;     /* [owner] tick */
+	uint32_t refills;	     /* [owner] by another page than the one in the slot */
 	_Atomic bool sample; /* [any thread sets it, the owner clears it] see next_ask_for_sample() */
 	/* Pages that were FULL and got a remote free; READY_CLOSED while no thread has this heap. Pushed by
 	 * anybody, only ever taken whole, so a head that comes back (ABA) links just the same. */

@@ -32,7 +32,7 @@ void shim_at_attention(void);
  * time after the first allocation; nothing may be allocated. Implemented by migrate/guard.c. */
 void shim_at_next_failure(unsigned class);
 
-/* A malloc that was sampled (next_ask_for_sample()) took so long, from the slow path's beginning to its end; by_next:
+/* A malloc that was sampled (next_ask_for_sample()) took so long, once it was known who serves it; by_next:
  * next served it. Nothing may be allocated. Implemented by migrate/arms.c. */
 void shim_at_sample(unsigned class, bool by_next, uint64_t ns);
 

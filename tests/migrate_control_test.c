@@ -682,6 +682,31 @@ static int remove_folder(void **state)
 	return system(command);
 }
 
+/* Nothing calls the library meanwhile: only its thread can have done it. */
+static void what_a_resting_program_freed_goes_back(void **state)
+{
+	enum { BLOCKS = 512 };
+	static char *blocks[BLOCKS];
+	const size_t bytes = 128 * KIB;
+	(void)state;
+	if (HAKMEM_SANITIZER)
+		skip(); /* its own books are what the test would measure */
+	applied(PAGE_PLAN, "all=next");
+	size_t before = resident_bytes();
+	for (size_t i = 0; i < BLOCKS; i++) {
+		blocks[i] = hakmem_malloc(bytes);
+		memset(blocks[i], 1, bytes);
+	}
+	size_t peak = resident_bytes();
+	assert_true(peak > before + BLOCKS * bytes / 2);
+	for (size_t i = 0; i < BLOCKS; i++)
+		hakmem_free(blocks[i]);
+	uint64_t until_ns = os_now_ns() + PATIENCE_NS;
+	while (resident_bytes() > before + (peak - before) / 4 && os_now_ns() < until_ns)
+		usleep(10000);
+	assert_true(resident_bytes() <= before + (peak - before) / 4);
+}
+
 int main(int argc, char **argv)
 {
 	/* The library took its settings before main: once more, with the variable set. */
@@ -712,6 +737,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup(a_child_that_ends_soon_gets_none_and_removes_none,
 				       start_clean),
 		cmocka_unit_test_setup(a_process_that_ends_removes_its_page, start_clean),
+		cmocka_unit_test_setup(what_a_resting_program_freed_goes_back, start_clean),
 		cmocka_unit_test_setup(requests_are_served_without_waiting_for_a_timer,
 				       start_clean),
 	};

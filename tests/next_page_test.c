@@ -131,7 +131,7 @@ static void every_block_is_popped_once_in_order_and_can_be_freed_again(void **st
 		assert_int_equal(popped, page->block_count);
 		assert_int_equal(page_free_count(page), 0);
 		size_t odd = page->block_count / 2 | 1;
-		page_free_block(page, odd, block_of(page, odd));
+		assert_true(page_free_block(page, odd, block_of(page, odd)));
 		assert_int_equal(page_free_count(page), 1);
 		assert_true(page_advance(page));
 		assert_ptr_equal(page_pop(page), block_of(page, odd));
@@ -289,7 +289,7 @@ static void free_by(struct next_page *page, size_t number, enum by by)
 	}
 	if (word_of(page) & OWNER_REMOTE)
 		page_merge(page, &owner);
-	page_free_block(page, number, block_of(page, number));
+	assert_true(page_free_block(page, number, block_of(page, number)));
 }
 
 static void free_twice(void *argument)
@@ -326,7 +326,7 @@ static void merge_of_a_block_in_both(void *argument)
 	struct next_page *page = page_for(10);
 	empty(page);
 	(void)remote_free(page, 7);
-	page_free_block(page, 7, block_of(page, 7));
+	assert_true(page_free_block(page, 7, block_of(page, 7)));
 	page_merge(page, &owner);
 }
 

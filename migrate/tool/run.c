@@ -4,6 +4,7 @@
  * Everything that can be found wrong is found before the program starts; after exec() there is only
  * the library's one line on stderr.
  */
+#include "migrate/guard_setting.h"
 #include "migrate/tool/tool.h"
 
 #include <argp.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 struct arguments {
-	const char *plan, *plan_file, *library; /* NULL: not given */
+	const char *plan, *plan_file, *guard, *library; /* NULL: not given */
 	bool control;
 	char **command; /* NULL-terminated, at least one */
 };
@@ -33,6 +34,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'c':
 		arguments->control = true;
+		return 0;
+	case 'g':
+		arguments->guard = argument;
 		return 0;
 	case 'l':
 		arguments->library = argument;
@@ -74,6 +78,8 @@ static bool set_environment(const struct arguments *arguments)
 		return false;
 	if (arguments->control && setenv("HAKMEM_CONTROL", "1", 1) != 0)
 		return false;
+	if (arguments->guard && setenv("HAKMEM_GUARD", arguments->guard, 1) != 0)
+		return false;
 	if (!arguments->plan_file)
 		return true;
 	/* The program may change its directory. The file itself need not be there yet. */
@@ -103,6 +109,10 @@ int tool_run(int argc, char **argv)
 		{ .name = "control",
 		  .key = 'c',
 		  .doc = "With a control page, so that this command finds and steers the process" },
+		{ .name = "guard",
+		  .key = 'g',
+		  .arg = "GUARDS",
+		  .doc = "What makes it roll back by itself: see `hakmem guard'" },
 		{ .name = "lib",
 		  .key = 'l',
 		  .arg = "FILE",
@@ -123,10 +133,16 @@ int tool_run(int argc, char **argv)
 	const char *plan_text;
 	char library[PATH_MAX];
 	struct plan plan;
+	struct guard_setting guards;
 
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
 	if (!tool_read_plan(argv[0], arguments.plan, &plan, &plan_text))
 		return EXIT_USAGE;
+	const char *problem = guard_read_setting(&guards, arguments.guard ? arguments.guard : "");
+	if (problem) {
+		tool_error(argv[0], "--guard: %s", problem);
+		return EXIT_USAGE;
+	}
 	if (!library_find(argv[0], arguments.library, library))
 		return EXIT_NO_LIBRARY;
 	if (!preload(library) || !set_environment(&arguments)) {

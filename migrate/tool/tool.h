@@ -54,13 +54,14 @@ int tool_route(int argc, char **argv);
 int tool_rollback(int argc, char **argv);
 int tool_unlatch(int argc, char **argv);
 int tool_kill_switch(int argc, char **argv);
+int tool_guard(int argc, char **argv);
 int tool_watch(int argc, char **argv);
+int tool_top(int argc, char **argv);
+int tool_rollout(int argc, char **argv);
 int tool_trace(int argc, char **argv);
 int tool_replay(int argc, char **argv);
 int tool_compare(int argc, char **argv);
 int tool_advise(int argc, char **argv);
-int tool_top(int argc, char **argv);
-int tool_rollout(int argc, char **argv);
 
 /* --- common.c --------------------------------------------------------------------------------- */
 

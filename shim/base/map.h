@@ -68,9 +68,15 @@ void map_set(const void *start, size_t bytes, enum map_kind kind);
 /* Claimed slots are strangers again; call it before the memory is unmapped. */
 void map_release(const void *start, size_t bytes);
 
+/* False for what is no user address at all, or where there is no table: a stranger. */
+INLINE bool map_covers(uintptr_t slot)
+{
+	return likely(slot < map_bound);
+}
+
 INLINE enum map_kind map_kind_of_slot(uintptr_t slot)
 {
-	if (unlikely(slot >= map_bound))
+	if (!map_covers(slot))
 		return MAP_STRANGER;
 	return (enum map_kind)load_relaxed(&map_kinds[slot]);
 }
