@@ -178,6 +178,9 @@ libhakmem_trace_la_SOURCES = \
 	migrate/tool/trace/text.h \
 	migrate/tool/trace/track.c \
 	migrate/tool/trace/track.h
+if BABELTRACE
+libhakmem_trace_la_SOURCES += migrate/tool/trace/babeltrace.c
+endif
 libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
 libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)
 
@@ -192,7 +195,7 @@ hakmem_replay_SOURCES = \
 hakmem_replay_CFLAGS = -std=gnu17 $(WARN_CFLAGS) $(NOBUILTIN_CFLAGS)
 hakmem_replay_LDFLAGS =
 
-dist_man_MANS += migrate/tool/hakmem.1
+dist_man_MANS += migrate/tool/hakmem.1 migrate/tool/hakmem-trace.1
 
 # Found there by name, hakmem.bash as well as hakmem.
 completionsdir = $(datadir)/bash-completion/completions

@@ -293,6 +293,10 @@ tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
+check_PROGRAMS += tests/tool_estimate
+tests_tool_estimate_SOURCES = tests/tool_estimate.c migrate/tool/replay/estimate.c migrate/tool/replay/estimate.h
+tests_tool_estimate_LDADD = -lm
+slow_tests += tests/tool_trace_test.py tests/tool_estimate_test.py
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
 check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
 slow_tests += tests/migrate_record_test.py
@@ -349,16 +353,28 @@ endif
 
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz.d/trace_android/all.txt \
+	tests/fuzz.d/trace_ctf/stream \
+	tests/fuzz.d/trace_logalloc/munged.txt \
+	tests/fuzz.d/trace_logalloc/plain.txt \
+	tests/fuzz.d/trace_mtrace/all.txt \
 	tests/fuzz_api.c \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
+	tests/fuzz_trace.h \
+	tests/fuzz_trace_android.c \
+	tests/fuzz_trace_ctf.c \
+	tests/fuzz_trace_logalloc.c \
+	tests/fuzz_trace_mtrace.c \
 	tests/migrate_live_test.sh \
 	tests/migrate_record_test.py \
 	tests/record_trace.py \
 	tests/migrate_top_test.py \
 	tests/migrate_walk_test.py \
 	tests/terminal.py \
-	tests/migrate_torture_test.sh
+	tests/migrate_torture_test.sh \
+	tests/tool_estimate_test.py \
+	tests/tool_trace_test.py
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='api plan control']
 FUZZ_SECONDS = 60
