@@ -143,7 +143,7 @@ completes() {
 }
 
 if command -v bash >/dev/null; then
-	completes 'run route rollback rollout' "$hakmem" r
+	completes 'run route rollback rollout replay' "$hakmem" r
 	completes 'kill-switch' "$hakmem" k
 	completes '--plan= --plan-file=' "$hakmem" run --pl
 	completes 'tiny=' "$hakmem" run --plan t
@@ -159,7 +159,7 @@ if command -v bash >/dev/null; then
 	completes '--all' "$hakmem" unlatch 1 --a
 	completes '--off' "$hakmem" kill-switch 1 --o
 	completes '--json' "$hakmem" route 1 --j
-	completes 'top' "$hakmem" t
+	completes 'top' "$hakmem" to
 	completes 'route rollback rollout' "$hakmem" ro
 	completes '--interval=' "$hakmem" top 1 --in
 	completes '--on-patience= --on-interrupt=' "$hakmem" rollout 1 --on
@@ -172,6 +172,12 @@ if command -v bash >/dev/null; then
 	completes 'latency=' "$hakmem" run --guard l
 	completes '' "$hakmem" run -g all -- true --p
 	completes '' "$hakmem" top 1 2
+	completes 'import info' "$hakmem" trace i
+	completes '--picture' "$hakmem" trace info --pi
+	completes '--preload' "$hakmem" replay --pre
+	completes 'tiny=' "$hakmem" compare --new t
+	completes 'next' "$hakmem" compare --old tiny=n
+	completes '--peer' "$hakmem" compare --pee
 fi
 
 # ------------------------------------------------------------- run: before the program starts

@@ -116,9 +116,15 @@ _hakmem()
 	COMPREPLY=()
 	if ((last == 1)); then
 		_hakmem_words "$current" run classes ps status route rollback unlatch kill-switch guard top \
-			rollout watch --help --usage --version
+			rollout watch trace replay compare advise --help --usage --version
 		return
 	fi
+	case $command in
+	trace | replay | compare | advise)
+		_hakmem_traces "$command" "$current" "$previous" "$last" "${words[2]}"
+		return
+		;;
+	esac
 	# How many words that are no options stand before. Whatever stands behind the program that run starts
 	# is the program's own affair.
 	for ((at = 2; at < last; at++)); do
@@ -152,6 +158,36 @@ _hakmem()
 	guard,1,*) _hakmem_guards "$current" ;;
 	rollback,*,* | unlatch,*,*) _hakmem_classes "$current" --all ;;
 	rollout,*,*) _hakmem_words "$current" --classes= && compopt -o nospace 2>/dev/null ;;
+	esac
+}
+
+# The commands on traces. $1: which, $2: the word, $3: the one before, $4: its place, $5: the word behind the command.
+_hakmem_traces()
+{
+	local options='--help --usage --version'
+	case $1,$5 in
+	trace,import) options+=' --output --format --process' ;;
+	trace,info) options+=' --json --picture --format --process' ;;
+	trace,export) options+=' --output --format --process' ;;
+	replay,*) options+=' --plan --flip --preload --threads --pace --order=recorded --format --process --lib --json' ;;
+	compare,*)
+		options+=' --old --new --peer --rounds --html --guardrails --print-guardrails --threads --pace'
+		options+=' --format --lib --json'
+		;;
+	advise,*) options+=' --json' ;;
+	esac
+	case $1,$3,$2 in
+	trace,*,*) if (($4 == 2)); then
+		_hakmem_words "$2" import info export --help
+		return
+	fi ;;&
+	*,-p,* | *,--plan,* | *,--old,* | *,--new,*) _hakmem_plan "$2" ;;
+	*,*,--plan=* | *,*,--old=* | *,*,--new=*) _hakmem_plan "${2#*=}" ;;
+	*,--format,*) _hakmem_words "$2" memory_replay mtrace logalloc ;;
+	*,*,--format=*) _hakmem_words "${2#*=}" memory_replay mtrace logalloc ;;
+	*,*,--*=*) mapfile -t COMPREPLY < <(compgen -f -- "${2#*=}") ;;
+	*,*,-*) _hakmem_words "$2" "$options" ;;
+	*) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	esac
 }
 
