@@ -3,6 +3,8 @@
 
 if MIGRATION
 libhakmem_la_SOURCES += \
+	migrate/apart.c \
+	migrate/apart.h \
 	migrate/api.c \
 	migrate/arms.c \
 	migrate/arms.h \
@@ -31,6 +33,20 @@ libhakmem_la_SOURCES += \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/probes.h \
+	migrate/record.c \
+	migrate/record.h \
+	migrate/record_folder.c \
+	migrate/record_folder.h \
+	migrate/record_format.h \
+	migrate/record_marks.c \
+	migrate/record_marks.h \
+	migrate/record_options.c \
+	migrate/record_options.h \
+	migrate/record_stream.c \
+	migrate/record_stream.h \
+	migrate/record_write.c \
+	migrate/record_write.h \
 	migrate/report.c \
 	migrate/report.h \
 	migrate/rollback.c \
@@ -66,6 +82,9 @@ hakmem_SOURCES = \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/record_format.h \
+	migrate/record_options.c \
+	migrate/record_options.h \
 	migrate/rollout.c \
 	migrate/rollout.h \
 	migrate/sequence.c \
@@ -80,6 +99,7 @@ hakmem_SOURCES = \
 	migrate/tool/main.c \
 	migrate/tool/output.c \
 	migrate/tool/output.h \
+	migrate/tool/record.c \
 	migrate/tool/ps.c \
 	migrate/tool/rollout.c \
 	migrate/tool/rollout_report.c \

@@ -101,6 +101,8 @@ MUST_USE void **next_thread_slot(void);
 
 /* True if the calling thread's heap sends this class to next; makes the heap if there is none yet. */
 MUST_USE bool next_admits(unsigned class);
+/* The same for a class with this door. */
+MUST_USE bool next_cohort_is_below(uint32_t door);
 
 /* --- blocks -------------------------------------------------------------------------------------- */
 

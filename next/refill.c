@@ -178,6 +178,9 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 	page->in_slot = true;
 	if (unlikely(next_slots_stay_empty))
 		return;
+	/* relaxed: only spares the exchanges where the door is known to be shut */
+	if (unlikely(heap->cohort >= load_relaxed(&next_door[bin])))
+		return;
 	/* The flip, owner's side, for all of them; see heap.c */
 	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
 		exchange_seq_cst(&heap->slot[slot], page);

@@ -61,10 +61,10 @@ AM_TESTS_ENVIRONMENT = \
 	HAKMEM_LIB='$(abs_top_builddir)/.libs/libhakmem.so'; \
 	HAKMEM_SYMBOLS='$(abs_top_srcdir)/$(symbols)'; \
 	top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; \
-	CC='$(CC)'; CXX='$(CXX)'; \
+	CC='$(CC)'; CXX='$(CXX)'; SANITIZER_RUN='$(SANITIZER_RUN)'; \
 	UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS"; \
 	TSAN_OPTIONS="halt_on_error=1:report_thread_leaks=0:$$TSAN_OPTIONS"; \
-	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX UBSAN_OPTIONS TSAN_OPTIONS;
+	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX SANITIZER_RUN UBSAN_OPTIONS TSAN_OPTIONS;
 
 # ---------------------------------------------------------------------------------------- the build
 
@@ -299,6 +299,9 @@ tests_tool_estimate_LDADD = -lm
 slow_tests += tests/tool_trace_test.py tests/tool_estimate_test.py
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
 check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
+slow_tests += tests/migrate_record_test.py
+check_PROGRAMS += tests/record_operations
+tests_record_operations_LDADD = $(shim_ldadd)
 endif
 
 # The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
@@ -364,6 +367,8 @@ EXTRA_DIST += \
 	tests/fuzz_trace_logalloc.c \
 	tests/fuzz_trace_mtrace.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_record_test.py \
+	tests/record_trace.py \
 	tests/migrate_top_test.py \
 	tests/migrate_walk_test.py \
 	tests/terminal.py \

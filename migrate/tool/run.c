@@ -5,6 +5,7 @@
  * the library's one line on stderr.
  */
 #include "migrate/guard_setting.h"
+#include "migrate/record_options.h"
 #include "migrate/tool/tool.h"
 
 #include <argp.h>
@@ -15,8 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#define KEY_RECORD_OPTIONS 256
+
 struct arguments {
 	const char *plan, *plan_file, *guard, *library; /* NULL: not given */
+	const char *record, *record_options;		/* the same */
 	bool control;
 	char **command; /* NULL-terminated, at least one */
 };
@@ -37,6 +41,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'g':
 		arguments->guard = argument;
+		return 0;
+	case 'r':
+		arguments->record = argument;
+		return 0;
+	case KEY_RECORD_OPTIONS:
+		arguments->record_options = argument;
 		return 0;
 	case 'l':
 		arguments->library = argument;
@@ -69,29 +79,37 @@ static bool preload(const char *library)
 	return done;
 }
 
-/* What the library reads from the environment. */
-static bool set_environment(const struct arguments *arguments)
+/* The program may change its directory. What is named need not be there yet. */
+static bool set_path(const char *name, const char *value)
 {
 	char path[PATH_MAX];
 
+	if (value[0] == '/')
+		return setenv(name, value, 1) == 0;
+	size_t length = getcwd(path, sizeof(path)) ? strlen(path) : sizeof(path);
+	errno = ENAMETOOLONG;
+	if (length + strlen(value) + 2 > sizeof(path))
+		return false;
+	path[length] = '/';
+	strcpy(path + length + 1, value);
+	return setenv(name, path, 1) == 0;
+}
+
+/* What the library reads from the environment. */
+static bool set_environment(const struct arguments *arguments)
+{
 	if (arguments->plan && setenv("HAKMEM_PLAN", arguments->plan, 1) != 0)
 		return false;
 	if (arguments->control && setenv("HAKMEM_CONTROL", "1", 1) != 0)
 		return false;
 	if (arguments->guard && setenv("HAKMEM_GUARD", arguments->guard, 1) != 0)
 		return false;
-	if (!arguments->plan_file)
-		return true;
-	/* The program may change its directory. The file itself need not be there yet. */
-	if (arguments->plan_file[0] == '/')
-		return setenv("HAKMEM_PLAN_FILE", arguments->plan_file, 1) == 0;
-	size_t length = getcwd(path, sizeof(path)) ? strlen(path) : sizeof(path);
-	errno = ENAMETOOLONG;
-	if (length + strlen(arguments->plan_file) + 2 > sizeof(path))
+	if (arguments->record_options &&
+	    setenv("HAKMEM_RECORD_OPTIONS", arguments->record_options, 1) != 0)
 		return false;
-	path[length] = '/';
-	strcpy(path + length + 1, arguments->plan_file);
-	return setenv("HAKMEM_PLAN_FILE", path, 1) == 0;
+	if (arguments->record && !set_path("HAKMEM_RECORD", arguments->record))
+		return false;
+	return !arguments->plan_file || set_path("HAKMEM_PLAN_FILE", arguments->plan_file);
 }
 
 int tool_run(int argc, char **argv)
@@ -113,6 +131,16 @@ int tool_run(int argc, char **argv)
 		  .key = 'g',
 		  .arg = "GUARDS",
 		  .doc = "What makes it roll back by itself: see `hakmem guard'" },
+		{ .name = "record",
+		  .key = 'r',
+		  .arg = "DIR",
+		  .doc = "Record what the program allocates, and all that it starts, each process "
+			 "into a folder of its own in this one" },
+		{ .name = "record-options",
+		  .key = KEY_RECORD_OPTIONS,
+		  .arg = "WORDS",
+		  .doc = "What to record: \"share=1% by=thread classes=2k-8k ring\", see "
+			 "docs/RECORD.md" },
 		{ .name = "lib",
 		  .key = 'l',
 		  .arg = "FILE",
@@ -131,7 +159,8 @@ int tool_run(int argc, char **argv)
 	};
 	struct arguments arguments = { .plan = NULL };
 	const char *plan_text;
-	char library[PATH_MAX];
+	char library[PATH_MAX], error[RECORD_ERROR_BYTES];
+	struct record_options unused;
 	struct plan plan;
 	struct guard_setting guards;
 
@@ -141,6 +170,11 @@ int tool_run(int argc, char **argv)
 	const char *problem = guard_read_setting(&guards, arguments.guard ? arguments.guard : "");
 	if (problem) {
 		tool_error(argv[0], "--guard: %s", problem);
+		return EXIT_USAGE;
+	}
+	if (!record_options_parse(&unused, arguments.record_options ? arguments.record_options : "",
+				  error)) {
+		tool_error(argv[0], "--record-options: %s", error);
 		return EXIT_USAGE;
 	}
 	if (!library_find(argv[0], arguments.library, library))

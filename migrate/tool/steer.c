@@ -40,6 +40,7 @@ struct arguments {
 static struct client client;
 static struct page_status status, before; /* the newest look, and the one before it */
 static struct page_answer answer;
+static bool end_is_no_error; /* of the process, while it is asked */
 
 /* --- asking --------------------------------------------------------------------------------------- */
 
@@ -59,8 +60,10 @@ static int ask(const char *name, enum page_operation operation, const char *text
 	char error[CLIENT_ERROR_BYTES];
 
 	if (!client_ask(&client, operation, text, &answer, figures, error)) {
-		tool_error(name, "%s", error);
-		return EXIT_NO_ANSWER;
+		int code = client_attended(&client) ? EXIT_NO_ANSWER : EXIT_NO_PROCESS;
+		if (code == EXIT_NO_ANSWER || !end_is_no_error)
+			tool_error(name, "%s", error);
+		return code;
 	}
 	output_make_safe(answer.text);
 	if (figures)
@@ -484,8 +487,7 @@ int tool_watch(int argc, char **argv)
 		if (i > 0)
 			wait_until(&next, arguments.interval_s);
 		/* Its end is what is waited for. */
-		if (i > 0 && !client_attended(&client))
-			break;
+		end_is_no_error = i > 0;
 		code = ask(argv[0], PAGE_STATUS, NULL, &status);
 		if (code != EXIT_OK)
 			break;
@@ -495,6 +497,8 @@ int tool_watch(int argc, char **argv)
 		if (fflush(stdout) != 0)
 			break;
 	}
+	if (end_is_no_error && code == EXIT_NO_PROCESS)
+		code = EXIT_OK;
 	client_close(&client);
 	return code;
 }

@@ -10,6 +10,7 @@
  * ps.c        hakmem ps: the processes that run on the library
  * steer.c     hakmem status, route, rollback, unlatch, kill-switch, watch: one of them
  * rollout.c   hakmem rollout: one of them, step by step (rollout_report.c what became of it)
+ * record.c    hakmem record: what one of them allocates
  * client.c    its control page
  * top.c       hakmem top: one of them, live (screen.c what it draws, terminal.c on what)
  * show.c, show_json.c, table.c, output.c   how all that is shown
@@ -58,6 +59,7 @@ int tool_guard(int argc, char **argv);
 int tool_watch(int argc, char **argv);
 int tool_top(int argc, char **argv);
 int tool_rollout(int argc, char **argv);
+int tool_record(int argc, char **argv);
 int tool_trace(int argc, char **argv);
 int tool_replay(int argc, char **argv);
 int tool_compare(int argc, char **argv);
