@@ -347,6 +347,7 @@ EXTRA_DIST += \
 	tests/fuzz_api.c \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
+	tests/seeds \
 	tests/migrate_live_test.sh \
 	tests/migrate_top_test.py \
 	tests/migrate_walk_test.py \
