@@ -79,13 +79,34 @@ static uint64_t check_of(const void *block, uint64_t word)
 	return unlikely_text(h ^ (h >> 33));
 }
 
-/* Canary number `i`: they differ, so that no one byte written over several of them leaves all as they are. */
-static unsigned char canary(const void *block, size_t i)
+/* Eight canaries, over and over: they differ, so that no one byte written over several leaves all as they are. */
+static uint64_t canaries_of(const void *block)
 {
-	return (unsigned char)unlikely_text((key ^ ((uintptr_t)block >> 4)) >> (i % 8 * 8));
+	uint64_t word = key ^ (((uint64_t)(uintptr_t)block >> 4) * 0x9e3779b97f4a7c15u);
+	return (word & 0xfefefefefefefefeu) | 0x8080808080808080u;
 }
 
-/* Bytes of the pool's own block. 0 for a stranger; misuse does not return. */
+static void write_canaries(const void *block, unsigned char *behind, size_t count)
+{
+	uint64_t canaries = canaries_of(block);
+	for (; count >= sizeof(canaries); count -= sizeof(canaries), behind += sizeof(canaries))
+		memcpy(behind, &canaries, sizeof(canaries));
+	memcpy(behind, &canaries, count);
+}
+
+static bool canaries_intact(const void *block, const unsigned char *behind, size_t count)
+{
+	uint64_t canaries = canaries_of(block), found;
+	for (; count >= sizeof(found); count -= sizeof(found), behind += sizeof(found)) {
+		memcpy(&found, behind, sizeof(found));
+		if (found != canaries)
+			return false;
+	}
+	return memcmp(behind, &canaries, count) == 0;
+}
+
+/* Bytes of the pool's own block. 0 for a stranger; NEXT_MISUSED where next found misuse and an armed guard lets the
+ * process go on (next/next.h). */
 static size_t pool_bytes(const void *block, enum map_kind kind)
 {
 	return HAKMEM_MIGRATION && kind == MAP_LEGACY ? legacy_usable_bytes(block)
@@ -108,9 +129,7 @@ static void seal(void *block, size_t pool_block_bytes, size_t bytes, uint64_t fl
 {
 	struct seal *end = seal_of(block, pool_block_bytes);
 	uint64_t word = bytes | flags;
-	unsigned char *behind = (unsigned char *)block + bytes;
-	for (size_t i = 0, count = canaries_in(bytes, pool_block_bytes); i < count; i++)
-		behind[i] = canary(block, i);
+	write_canaries(block, (unsigned char *)block + bytes, canaries_in(bytes, pool_block_bytes));
 	end->check = check_of(block, word);
 	store_relaxed(&end->word, word);
 }
@@ -130,10 +149,9 @@ static uint64_t check_seal(const void *block, size_t pool_block_bytes)
 		fatal_overflow(block);
 	if (unlikely(word & WORD_FREED))
 		fatal_misuse("free of a block that is free already", block, "double free");
-	const unsigned char *behind = (const unsigned char *)block + bytes;
-	for (size_t i = 0, count = canaries_in(bytes, pool_block_bytes); i < count; i++)
-		if (unlikely(behind[i] != canary(block, i)))
-			fatal_overflow(block);
+	if (unlikely(!canaries_intact(block, (const unsigned char *)block + bytes,
+				      canaries_in(bytes, pool_block_bytes))))
+		fatal_overflow(block);
 	return word;
 }
 
@@ -150,6 +168,84 @@ static void check_claim(const void *block, size_t bytes, size_t alignment, bool 
 	if (unlikely(by_delete ? said != (from_new ? alignment : 0) : alignment && said != alignment))
 		fatal_misuse("mismatched alignment", block,
 			     "the free or delete says another one than the malloc or new");
+}
+
+/* --- the quarantine ------------------------------------------------------------------------------- */
+
+static void give_to_pool(void *block, enum map_kind kind)
+{
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		legacy_free(shim_legacy_thread(), block);
+	else
+		(void)next_free(block);
+}
+
+/* The whole pages of a block, which the block's first bytes and its seal are not part of. */
+static size_t whole_pages(const void *block, size_t room, char **first)
+{
+	*first = (char *)align_up((uintptr_t)block + 1, OS_PAGE_BYTES);
+	char *end = (char *)(((uintptr_t)block + room - SEAL_BYTES) & ~(OS_PAGE_BYTES - 1));
+	return (size_t)(end - *first);
+}
+
+static bool take_pages_away(void *block, size_t room)
+{
+	char *first;
+	size_t bytes = whole_pages(block, room, &first);
+	return os_purge(first, bytes) == 0 && os_make_untouchable(first, bytes) == 0;
+}
+
+static bool give_pages_back(void *block, size_t room)
+{
+	char *first;
+	size_t bytes = whole_pages(block, room, &first);
+	return os_make_writable(first, bytes) == 0;
+}
+
+/* A block that waited long enough: nobody wrote to it, or this does not return. */
+static void check_junk(void *block, size_t room)
+{
+	const struct seal *end = seal_of(block, room);
+	uint64_t word = load_relaxed(&end->word);
+	size_t bytes = word & WORD_BYTES_MASK;
+	bool intact = end->check == check_of(block, word) && bytes <= room - SEAL_BYTES;
+	const unsigned char *text = block;
+	if (intact && room <= QUARANTINE_BLOCK_MAX && bytes > 0)
+		intact = text[0] == FREED_JUNK && memcmp(text, text + 1, bytes - 1) == 0;
+	if (!intact)
+		fatal_misuse("write to a block that is free", block, "found by the junk in it");
+}
+
+static void let_go(const struct quarantined *oldest)
+{
+	check_junk(oldest->block, oldest->bytes);
+	/* A kernel that has no room to give the pages back keeps the block. */
+	if (oldest->bytes <= QUARANTINE_BLOCK_MAX || give_pages_back(oldest->block, oldest->bytes))
+		give_to_pool(oldest->block, oldest->kind);
+}
+
+/* Memory has run out. True if that may have helped. */
+static COLD bool let_all_go(void)
+{
+	struct quarantined oldest;
+	bool some = false;
+	for (; quarantine_take_any(&oldest); some = true)
+		let_go(&oldest);
+	return some;
+}
+
+static void put_into_quarantine(void *block, enum map_kind kind, size_t bytes, size_t room)
+{
+	struct quarantined oldest;
+	if (room <= QUARANTINE_BLOCK_MAX) {
+		memset(block, FREED_JUNK, bytes);
+	} else if (!take_pages_away(block, room)) {
+		give_to_pool(block, kind);
+		return;
+	}
+	quarantine_put((struct quarantined){ .block = block, .bytes = room, .kind = kind });
+	while (quarantine_take(&oldest))
+		let_go(&oldest);
 }
 
 /* --- malloc --------------------------------------------------------------------------------------- */
@@ -191,7 +287,9 @@ void *checked_malloc(size_t bytes, size_t alignment, bool zero, bool legacy)
 	}
 	if (unlikely(bytes > PTRDIFF_MAX - SEAL_BYTES))
 		return NULL;
-	block = pool_malloc(bytes + SEAL_BYTES, alignment, zero, legacy, &kind);
+	do
+		block = pool_malloc(bytes + SEAL_BYTES, alignment, zero, legacy, &kind);
+	while (unlikely(!block) && let_all_go());
 	if (unlikely(!block))
 		return NULL;
 	if (!zero && shim_checked == CHECKED_FULL)
@@ -215,69 +313,6 @@ void checked_mark_aligned_new(void *block, size_t alignment)
 
 /* --- free ----------------------------------------------------------------------------------------- */
 
-static void give_to_pool(void *block, enum map_kind kind)
-{
-	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
-		legacy_free(shim_legacy_thread(), block);
-	else
-		(void)next_free(block);
-}
-
-/* The whole pages of a block, which the block's first bytes and its seal are not part of. */
-static size_t whole_pages(const void *block, size_t room, char **first)
-{
-	*first = (char *)align_up((uintptr_t)block + 1, OS_PAGE_BYTES);
-	char *end = (char *)(((uintptr_t)block + room - SEAL_BYTES) & ~(OS_PAGE_BYTES - 1));
-	return (size_t)(end - *first);
-}
-
-static bool take_pages_away(void *block, size_t room)
-{
-	char *first;
-	size_t bytes = whole_pages(block, room, &first);
-	return os_purge(first, bytes) == 0 && os_make_untouchable(first, bytes) == 0;
-}
-
-static bool give_pages_back(void *block, size_t room)
-{
-	char *first;
-	size_t bytes = whole_pages(block, room, &first);
-	return os_make_writable(first, bytes) == 0;
-}
-
-/* A block that waited long enough: nobody wrote to it, or this does not return. */
-static void check_junk(void *block, size_t room)
-{
-	const struct seal *end = seal_of(block, room);
-	uint64_t word = load_relaxed(&end->word);
-	size_t bytes = word & WORD_BYTES_MASK;
-	bool intact = end->check == check_of(block, word) && bytes <= room - SEAL_BYTES;
-	const unsigned char *text = block;
-	size_t junk = room <= QUARANTINE_BLOCK_MAX ? bytes : 0;
-	for (size_t i = 0; intact && i < junk; i++)
-		intact = text[i] == FREED_JUNK;
-	if (!intact)
-		fatal_misuse("write to a block that is free", block, "found by the junk in it");
-}
-
-static void put_into_quarantine(void *block, enum map_kind kind, size_t bytes, size_t room)
-{
-	struct quarantined oldest;
-	if (room <= QUARANTINE_BLOCK_MAX) {
-		memset(block, FREED_JUNK, bytes);
-	} else if (!take_pages_away(block, room)) {
-		give_to_pool(block, kind);
-		return;
-	}
-	quarantine_put((struct quarantined){ .block = block, .bytes = room, .kind = kind });
-	while (quarantine_take(&oldest)) {
-		check_junk(oldest.block, oldest.bytes);
-		/* A kernel that has no room to give the pages back keeps the block. */
-		if (oldest.bytes <= QUARANTINE_BLOCK_MAX || give_pages_back(oldest.block, oldest.bytes))
-			give_to_pool(oldest.block, oldest.kind);
-	}
-}
-
 bool checked_free(void *block, enum map_kind kind, struct checked_claim claim)
 {
 	if (kind == MAP_NEXT_GUARDED) {
@@ -288,8 +323,8 @@ bool checked_free(void *block, enum map_kind kind, struct checked_claim claim)
 		return true;
 	}
 	size_t room = pool_bytes(block, kind);
-	if (!room)
-		return false;
+	if (room == 0 || room == NEXT_MISUSED)
+		return room != 0;
 	uint64_t word = check_seal(block, room);
 	size_t bytes = word & WORD_BYTES_MASK;
 	uint64_t align_log2 = word >> WORD_ALIGN_SHIFT & 63;
@@ -314,7 +349,8 @@ bool checked_bytes(const void *block, enum map_kind kind, size_t *bytes)
 		return true;
 	}
 	size_t room = pool_bytes(block, kind);
-	if (room)
+	*bytes = 0;
+	if (room != 0 && room != NEXT_MISUSED)
 		*bytes = check_seal(block, room) & WORD_BYTES_MASK;
 	return room != 0;
 }
@@ -324,6 +360,8 @@ bool checked_resize(void *block, enum map_kind kind, size_t bytes, bool at_any_p
 	if (kind == MAP_NEXT_GUARDED)
 		return at_any_price && guarded_shrink(block, bytes);
 	size_t room = pool_bytes(block, kind);
+	if (room == NEXT_MISUSED)
+		return false;
 	(void)check_seal(block, room);
 	if (bytes > room - SEAL_BYTES)
 		return false;

@@ -9,7 +9,7 @@
 
 #define THREADS 4
 #define BATCHES (2 * TRANSFER_SLOTS) /* of each thread at the start: more than there are slots */
-#define ROUNDS	(HAKMEM_SANITIZER ? 20000 : 200000)
+#define ROUNDS	(HAKMEM_SANITIZER ? 200000 : 2000000)
 
 /* "Blocks": who takes one marks it, and finds it marked if somebody else has it. */
 static _Atomic uint32_t held[THREADS * BATCHES * REFILL_BLOCKS];
