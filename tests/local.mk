@@ -353,6 +353,7 @@ endif
 
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz.d/api \
 	tests/fuzz.d/trace_android/all.txt \
 	tests/fuzz.d/trace_ctf/stream \
 	tests/fuzz.d/trace_logalloc/munged.txt \
