@@ -24,6 +24,7 @@ bench_programs = \
 	bench/locality \
 	bench/mf1 \
 	bench/mf2 \
+	bench/paced \
 	bench/pairs \
 	bench/producer-consumer \
 	bench/realloc \
@@ -43,6 +44,7 @@ bench_latency_SOURCES = bench/latency.c $(bench_common)
 bench_locality_SOURCES = bench/locality.c $(bench_common)
 bench_mf1_SOURCES = bench/mf1.c $(bench_common)
 bench_mf2_SOURCES = bench/mf2.c $(bench_common)
+bench_paced_SOURCES = bench/paced.c $(bench_common)
 bench_pairs_SOURCES = bench/pairs.c $(bench_common)
 bench_producer_consumer_SOURCES = bench/producer-consumer.c $(bench_common)
 bench_realloc_SOURCES = bench/realloc.c $(bench_common)
@@ -63,7 +65,7 @@ flip: bench/flip libhakmem.la
 .PHONY: flip
 endif
 
-bench_scripts = bench/compare bench/instructions bench/ladder bench/perf
+bench_scripts = bench/compare bench/instructions bench/ladder bench/perf bench/record
 
 fast_tests += bench/estimator_test.py
 slow_tests += bench/bench_test.py

@@ -130,6 +130,12 @@ void *legacy_malloc(struct legacy_thread *t, size_t bytes, uint32_t site)
 	return block;
 }
 
+void legacy_layer_hits(const struct legacy_thread *t, uint64_t hits[LEGACY_LAYERS])
+{
+	for (unsigned layer = 0; layer < LEGACY_LAYERS; layer++)
+		hits[layer] = t ? load_relaxed(&t->tally.layer_hits[layer]) : 0;
+}
+
 /* --- free and usable size --------------------------------------------------------------------- */
 
 /* The program's pointer: nothing is read where it points before the table, the arithmetic and the

@@ -75,6 +75,9 @@ MUST_USE size_t legacy_usable_bytes(const void *block);
  * free page back to the kernel. Caches of threads stay. Returns the bytes given back. */
 size_t legacy_trim(void);
 
+/* How often each layer served the thread so far; all 0 if `t` is NULL. By the thread itself. */
+void legacy_layer_hits(const struct legacy_thread *t, uint64_t hits[LEGACY_LAYERS]);
+
 /* --- draining -----------------------------------------------------------------------------------
  *
  * Caches are their threads' own, so a thread is asked to empty its own: legacy_drain_begin() asks all of them, and

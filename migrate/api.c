@@ -2,6 +2,7 @@
 /* migrate/api.c - the part of hakmem.h that migrates */
 #include "migrate/control.h"
 #include "migrate/guard.h"
+#include "migrate/record.h"
 #include "migrate/rollback.h"
 #include "migrate/rollout_run.h"
 #include "migrate/state.h"
@@ -205,4 +206,69 @@ HAKMEM_API int hakmem_rollout_read(struct hakmem_rollout_status *status, size_t 
 HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler, void *argument)
 {
 	rollback_set_handler(handler, argument);
+}
+
+/* --- recording ------------------------------------------------------------------------------------ */
+
+/* What this version does not know becomes 0. */
+static void copy_record(const struct record_status *status, struct hakmem_record *out, size_t room)
+{
+	struct hakmem_record known = {
+		.on = status->on,
+		.events = status->events,
+		.lost = status->lost,
+		.bytes = status->bytes,
+		.streams = status->streams,
+	};
+	if (!out)
+		return;
+	memcpy(known.folder, status->folder, sizeof(known.folder));
+	memset(out, 0, room);
+	memcpy(out, &known, room < sizeof(known) ? room : sizeof(known));
+}
+
+HAKMEM_API int hakmem_record_start(const char *directory, const char *options, char *error,
+				   size_t error_bytes)
+{
+	char line[RECORD_ERROR_BYTES] = "the program brings its own malloc";
+	int saved_errno = errno;
+	int result = can_migrate() ? record_start(directory, options, line) : ENOTSUP;
+	if (result)
+		copy_line(line, error, error_bytes);
+	errno = saved_errno;
+	return result;
+}
+
+HAKMEM_API int hakmem_record_stop(struct hakmem_record *record, size_t record_bytes)
+{
+	struct record_status status;
+	int saved_errno = errno;
+	int result = record_stop(&status) ? 0 : EALREADY;
+	if (!result)
+		copy_record(&status, record, record_bytes);
+	errno = saved_errno;
+	return result;
+}
+
+HAKMEM_API int hakmem_record_dump(struct hakmem_record *record, size_t record_bytes, char *error,
+				  size_t error_bytes)
+{
+	char line[RECORD_ERROR_BYTES];
+	struct record_status status;
+	int saved_errno = errno;
+	int result = record_dump(&status, line);
+	if (result)
+		copy_line(line, error, error_bytes);
+	else
+		copy_record(&status, record, record_bytes);
+	errno = saved_errno;
+	return result;
+}
+
+HAKMEM_API int hakmem_record_read(struct hakmem_record *record, size_t record_bytes)
+{
+	struct record_status status;
+	record_read_status(&status);
+	copy_record(&status, record, record_bytes);
+	return 0;
 }

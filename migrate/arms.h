@@ -4,9 +4,9 @@
  * Sampled through the side door: at random moments a heap is marked and its slots of the classes in question are emptied,
  * so that its next malloc of one of them comes through the slow path, where a marked heap's malloc is timed
  * (next_ask_for_sample()). Old mallocs of such a class come through the slow path anyway. So malloc and free carry no
- * instruction for it, and a heap that is not marked pays nothing at all. What is timed runs from the slow path's beginning,
- * in both arms alike: the canary's samples hold a refill of the slot that an ordinary malloc would not have had, a few
- * tens of ns to its disadvantage.
+ * instruction for it, and a heap that is not marked pays nothing at all. A malloc that had a block at hand when its slot was
+ * emptied gets the slot back first, untimed, and then takes the fast path by the clock; one that had none is timed in its
+ * search. So the canary's samples are those of the mallocs that would have been.
  *
  * Only classes that are next's for a share of the threads have two arms in one process. If the share has a control arm,
  * only that one is the old cohort, else everybody outside the share.

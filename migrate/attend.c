@@ -15,6 +15,7 @@
 #include "migrate/identity.h"
 #include "migrate/page.h"
 #include "migrate/place.h"
+#include "migrate/record.h"
 #include "migrate/rollback.h"
 #include "migrate/state.h"
 #include "migrate/status.h"
@@ -421,6 +422,43 @@ static bool serve_kill_switch(struct state_outcome *outcome)
 	return true;
 }
 
+/* How a recording goes, in a line that the command takes apart: "1 ring events lost bytes streams folder". */
+static bool tell_record(const struct record_status *record)
+{
+	(void)snprintf(answer.text, sizeof(answer.text), "%u %u %llu %llu %llu %llu %.400s", record->on,
+		       record->ring, (unsigned long long)record->events,
+		       (unsigned long long)record->lost, (unsigned long long)record->bytes,
+		       (unsigned long long)record->streams, record->folder);
+	return true;
+}
+
+static bool serve_record(void)
+{
+	struct record_status record;
+	char error[RECORD_ERROR_BYTES] = "no recording is on";
+	char *newline = strchr(request.text, '\n');
+	bool done;
+
+	switch (request.operation) {
+	case PAGE_RECORD_START:
+		if (newline)
+			*newline = '\0';
+		done = newline && record_start(newline + 1, request.text, error) == 0;
+		record_read_status(&record);
+		break;
+	case PAGE_RECORD_STOP:
+		done = record_stop(&record);
+		break;
+	case PAGE_RECORD_DUMP:
+		done = record_dump(&record, error) == 0;
+		break;
+	default:
+		record_read_status(&record);
+		done = true;
+	}
+	return done ? tell_record(&record) : refuse(error);
+}
+
 static bool serve_operation(struct state_outcome *outcome)
 {
 	switch ((enum page_operation)request.operation) {
@@ -443,6 +481,11 @@ static bool serve_operation(struct state_outcome *outcome)
 		return serve_compare();
 	case PAGE_GUARD:
 		return serve_guard();
+	case PAGE_RECORD_START:
+	case PAGE_RECORD_STOP:
+	case PAGE_RECORD_DUMP:
+	case PAGE_RECORD_READ:
+		return serve_record();
 	}
 	return refuse("no such operation");
 }

@@ -9,10 +9,12 @@
  */
 #include "migrate/control.h"
 
+#include "migrate/apart.h"
 #include "migrate/attend.h"
 #include "migrate/drain.h"
 #include "migrate/file.h"
 #include "migrate/guard.h"
+#include "migrate/record.h"
 #include "migrate/report.h"
 #include "next/next.h"
 #include "shim/base/atomic.h"
@@ -60,52 +62,6 @@ static _Atomic bool pending;
 
 static bool settings_ask_for_page; /* [const after the start] */
 static uint64_t forked_ns;	   /* [const after the fork's handler] */
-
-/* --- a descriptor table of its own ---------------------------------------------------------------- */
-
-#ifndef CLOSE_RANGE_UNSHARE
-#define CLOSE_RANGE_UNSHARE (1u << 1)
-#endif
-
-static bool unshare_and_close_everything(void)
-{
-#if defined(SYS_close_range)
-	return syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE) == 0;
-#else
-	return false;
-#endif
-}
-
-/* Kernels before 5.9: one by one, as /proc lists them, else as far as numbers go. */
-static void close_one_by_one(void)
-{
-	struct rlimit limit;
-	int max = 65536;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < (rlim_t)max)
-		max = (int)limit.rlim_cur;
-	for (int fd = 0; fd < max; fd++)
-		close(fd);
-}
-
-/* ThreadSanitizer knows one table a process: with two it takes equal numbers for one descriptor. */
-static bool take_own_table(void)
-{
-	if (THREAD_SANITIZER || unshare_and_close_everything())
-		return true;
-	if (unshare(CLONE_FILES) != 0)
-		return false;
-	close_one_by_one();
-	return true;
-}
-
-/* Nothing of ours becomes number 2: a sanitizer, or a check that fails, would write there. */
-static void take_standard_numbers(void)
-{
-	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	while (fd >= 0 && fd < STDERR_FILENO)
-		fd = dup(fd);
-}
 
 /* --- the thread ----------------------------------------------------------------------------------- */
 
@@ -211,15 +167,11 @@ static void *be_the_waiting_thread(void *what)
 	struct waiter waiter = { .what = (unsigned)(uintptr_t)what, .page_wd = -1 };
 
 	prctl(PR_SET_NAME, "hakmem");
-	if (!take_own_table()) {
+	if (!apart_take_table()) {
 		report_text("no control of this process: it cannot have descriptors of its own");
 		if (waiter.what & WAIT_FOR_PAGE)
 			set_page_state(PAGE_OFF, EPERM);
 		return NULL;
-	}
-	if (!THREAD_SANITIZER) {
-		take_standard_numbers();
-		report_from_apart();
 	}
 	waiter.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (waiter.what & WAIT_FOR_PAGE)
@@ -357,6 +309,7 @@ void control_fork_child(void)
 {
 	bool had_page = load_relaxed(&page_state) != PAGE_OFF;
 	bool had_file = load_relaxed(&file_on), had_guard = load_relaxed(&guard_on);
+	bool recorded = record_fork_child();
 
 	report_fork_child();
 	attend_fork_child();
@@ -365,7 +318,7 @@ void control_fork_child(void)
 	store_relaxed(&guard_on, false);
 	guard_fork_child();
 	drain_fork_child();
-	if (!had_page && !had_file && !had_guard && !load_relaxed(&pending))
+	if (!had_page && !had_file && !had_guard && !recorded && !load_relaxed(&pending))
 		return;
 	settings_ask_for_page |= had_page;
 	forked_ns = os_now_ns();
@@ -382,11 +335,14 @@ void control_attention(void)
 {
 	bool yes = true;
 
-	if (cas_relaxed(&pending, &yes, false))
+	if (cas_relaxed(&pending, &yes, false)) {
 		start_wanted();
+		record_start_again();
+	}
 }
 
 __attribute__((destructor)) static void at_exit(void)
 {
+	record_at_exit();
 	attend_remove();
 }

@@ -33,6 +33,7 @@
 #define HELD_EVERY_NS	(1000 * MS)
 #define ROLLOUT_EVERY_NS (100 * MS)
 #define WANTED_NS	(10000 * MS)
+#define HELD_LOOKS	5 /* in a row */
 #define MISUSE_LINES	16 /* more are counted, not printed */
 
 /* [lock: flips] */
@@ -56,6 +57,10 @@ static struct legacy_counters legacy_counters;
 
 /* What was seen last. [ticking writes; any thread reads] enum rollout_outcome */
 static _Atomic uint8_t latency_seen[NEXT_CLASSES], held_seen[NEXT_CLASSES];
+
+/* [ticking] Looks in a row at which it held too much; the last one is all classes together. A load that comes and goes
+ * leaves holes for a while in any pool. */
+static uint8_t held_bad[NEXT_CLASSES + 1];
 
 /* --- tripping ------------------------------------------------------------------------------------- */
 
@@ -189,7 +194,7 @@ static void look_at_latency(const struct guard_setting *now)
 
 /* --- held bytes ----------------------------------------------------------------------------------- */
 
-static bool held_trips(const struct guard_setting *now, uint64_t held, uint64_t live,
+static bool held_trips(const struct guard_setting *now, unsigned index, uint64_t held, uint64_t live,
 		       enum shim_backend side, enum rollout_outcome *outcome,
 		       char detail[static 160])
 {
@@ -203,8 +208,15 @@ static bool held_trips(const struct guard_setting *now, uint64_t held, uint64_t 
 	held_best_of(side, &evidence.before);
 	rollout_judge(&limits, limits.alpha, &evidence, &verdict);
 	*outcome = verdict.held;
-	if (verdict.held != ROLLOUT_ROLL_BACK)
+	if (verdict.held != ROLLOUT_ROLL_BACK) {
+		held_bad[index] = 0;
 		return false;
+	}
+	if (++held_bad[index] < HELD_LOOKS) {
+		*outcome = ROLLOUT_HOLD;
+		return false;
+	}
+	held_bad[index] = 0;
 	(void)snprintf(detail, 160,
 		       "next holds %llu bytes for %llu that live, %.2f times the old pool's rate, "
 		       "limit %.2f",
@@ -230,8 +242,8 @@ static void look_at_held(const struct guard_setting *now)
 	/* Of the largest size we know block sizes by classes only: they are left to the rss guard. */
 	for (unsigned class = 0; class < NEXT_CLASS_HUGE; class ++) {
 		uint64_t live = next_stats.class_live_blocks[class] * next_class_bytes(class);
-		bool bad = held_trips(now, held_bytes[class], live, shim_old_side_of(class),
-				      &outcome, detail);
+		bool bad = held_trips(now, class, held_bytes[class], live,
+				      shim_old_side_of(class), &outcome, detail);
 		held_sum += held_bytes[class];
 		live_sum += live;
 		store_relaxed(&held_seen[class], (uint8_t)outcome);
@@ -240,8 +252,8 @@ static void look_at_held(const struct guard_setting *now)
 	}
 	held_sum += next_stats.resident_free_bytes;
 	memset(all, true, sizeof(all));
-	if (held_trips(now, held_sum, live_sum, shim_old_side_of(next_class_of(4096)), &outcome,
-		       detail))
+	if (held_trips(now, NEXT_CLASSES, held_sum, live_sum,
+		       shim_old_side_of(next_class_of(4096)), &outcome, detail))
 		(void)trip(all, "guard: held bytes", detail, ROLLBACK_FROM_ELSEWHERE);
 }
 

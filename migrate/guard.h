@@ -4,7 +4,8 @@
  *   guard         trips when                                            judged                 goes back
  *   misuse        misuse or damage was found in a block of next's       at once, by who finds  the class; all if not known
  *   reservation   next had no memory and the system had, so many times  at once, by who asks   the class
- *   held          bytes held per live byte, over the old pool's         once a second          the class; all if it is the sum
+ *   held          bytes held per live byte, over the old pool's,        once a second          the class; all if it is the sum
+ *                 five looks in a row
  *   latency       p99 of a sampled malloc, over the old cohort's        four times a second    the class; all canaries if it is
  *                                                                                              all of them together
  *   rss           the resident set is above the ceiling                 ten times a second     all

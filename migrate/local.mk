@@ -3,6 +3,8 @@
 
 if MIGRATION
 libhakmem_la_SOURCES += \
+	migrate/apart.c \
+	migrate/apart.h \
 	migrate/api.c \
 	migrate/arms.c \
 	migrate/arms.h \
@@ -31,6 +33,20 @@ libhakmem_la_SOURCES += \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/probes.h \
+	migrate/record.c \
+	migrate/record.h \
+	migrate/record_folder.c \
+	migrate/record_folder.h \
+	migrate/record_format.h \
+	migrate/record_marks.c \
+	migrate/record_marks.h \
+	migrate/record_options.c \
+	migrate/record_options.h \
+	migrate/record_stream.c \
+	migrate/record_stream.h \
+	migrate/record_write.c \
+	migrate/record_write.h \
 	migrate/report.c \
 	migrate/report.h \
 	migrate/rollback.c \
@@ -53,6 +69,8 @@ libhakmem_la_SOURCES += \
 # are parsed by the library's own source; nothing else of the library is in the command.
 bin_PROGRAMS += hakmem
 hakmem_SOURCES = \
+	migrate/guard_setting.c \
+	migrate/guard_setting.h \
 	migrate/hash.c \
 	migrate/hash.h \
 	migrate/identity.c \
@@ -64,6 +82,9 @@ hakmem_SOURCES = \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
+	migrate/record_format.h \
+	migrate/record_options.c \
+	migrate/record_options.h \
 	migrate/rollout.c \
 	migrate/rollout.h \
 	migrate/sequence.c \
@@ -78,6 +99,7 @@ hakmem_SOURCES = \
 	migrate/tool/main.c \
 	migrate/tool/output.c \
 	migrate/tool/output.h \
+	migrate/tool/record.c \
 	migrate/tool/ps.c \
 	migrate/tool/rollout.c \
 	migrate/tool/rollout_report.c \
@@ -156,6 +178,9 @@ libhakmem_trace_la_SOURCES = \
 	migrate/tool/trace/text.h \
 	migrate/tool/trace/track.c \
 	migrate/tool/trace/track.h
+if BABELTRACE
+libhakmem_trace_la_SOURCES += migrate/tool/trace/babeltrace.c
+endif
 libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
 libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)
 
@@ -170,7 +195,7 @@ hakmem_replay_SOURCES = \
 hakmem_replay_CFLAGS = -std=gnu17 $(WARN_CFLAGS) $(NOBUILTIN_CFLAGS)
 hakmem_replay_LDFLAGS =
 
-dist_man_MANS += migrate/tool/hakmem.1
+dist_man_MANS += migrate/tool/hakmem.1 migrate/tool/hakmem-trace.1
 
 # Found there by name, hakmem.bash as well as hakmem.
 completionsdir = $(datadir)/bash-completion/completions

@@ -57,8 +57,12 @@ enum page_operation {
 	PAGE_KILL_SWITCH, /* text: "on" or "off" */
 	PAGE_COMPARE,	  /* text: classes, or "" for all; the figures, and page_status.compared of these */
 	PAGE_GUARD,	  /* text: what to arm, as HAKMEM_GUARD has it; "" disarms all */
+	PAGE_RECORD_START, /* text: options, a newline, the folder; see migrate/record.h */
+	PAGE_RECORD_STOP,  /* this and the next two answer with what is in the files */
+	PAGE_RECORD_DUMP,
+	PAGE_RECORD_READ,
 };
-#define PAGE_OPERATIONS 10
+#define PAGE_OPERATIONS 14
 
 struct page_request {
 	uint64_t magic;

@@ -19,7 +19,7 @@
 
 #define LINE_BYTES  512
 #define PATIENCE_MS 20
-#define THREADS	    3
+#define THREADS	    4
 
 static _Atomic bool to_syslog; /* [any thread] */
 static _Atomic uintptr_t apart[THREADS]; /* [any thread] thread tokens; 0: none */
@@ -30,6 +30,14 @@ void report_from_apart(void)
 		uintptr_t nobody = 0;
 		if (cas_relaxed(&apart[i], &nobody, thread_token()))
 			return;
+	}
+}
+
+void report_ends(void)
+{
+	for (size_t i = 0; i < THREADS; i++) {
+		uintptr_t self = thread_token();
+		(void)!cas_relaxed(&apart[i], &self, 0);
 	}
 }
 

@@ -16,8 +16,10 @@ COLD void report_text(const char *text);
 /* To the system's log from now on, and to standard error only where that takes nothing. */
 void report_to_syslog(bool wanted);
 
-/* The calling thread has a descriptor table of its own from now on. Three threads of a process at most. */
+/* The calling thread has a descriptor table of its own from now on. Four threads of a process at most, at a time. */
 void report_from_apart(void);
+/* It ends. */
+void report_ends(void);
 
 /* In the child of a fork: none of those is here. */
 void report_fork_child(void);

@@ -2,6 +2,7 @@
 /* migrate/rollback.c - rolling back, and whoever has to hear of it; see rollback.h */
 #include "migrate/rollback.h"
 
+#include "migrate/record.h"
 #include "migrate/report.h"
 #include "shim/base/atomic.h"
 
@@ -84,6 +85,7 @@ static struct hakmem_rollback_event roll_back(const bool named[NEXT_CLASSES], co
 	size_t first = 0;
 
 	state_rollback(named, cause, done);
+	record_dump_soon();
 	for (unsigned class = NEXT_CLASSES; class-- > 0;) {
 		event.classes += named[class];
 		first = named[class] ? class : first;

@@ -207,6 +207,24 @@ static enum rollout_action begin_step(struct rollout *rollout, uint64_t now_ns)
 	return ROLLOUT_SET;
 }
 
+/* Held bytes that are above their limit for a moment only hold. */
+static void wait_for_held(struct rollout *rollout, uint64_t now_ns, struct rollout_verdict *verdict)
+{
+	if (verdict->held != ROLLOUT_ROLL_BACK) {
+		rollout->held_bad_since_ns = 0;
+		return;
+	}
+	if (rollout->held_bad_since_ns == 0)
+		rollout->held_bad_since_ns = now_ns ? now_ns : 1;
+	if (now_ns - rollout->held_bad_since_ns >= ROLLOUT_HELD_NS)
+		return;
+	verdict->held = ROLLOUT_HOLD;
+	if (verdict->latency != ROLLOUT_ROLL_BACK) {
+		verdict->outcome = ROLLOUT_HOLD;
+		verdict->why = "bytes held per live byte are above their limit, not yet for long";
+	}
+}
+
 enum rollout_action rollout_advance(struct rollout *rollout, uint64_t now_ns,
 				    const struct rollout_evidence *evidence,
 				    struct rollout_verdict *verdict)
@@ -218,6 +236,8 @@ enum rollout_action rollout_advance(struct rollout *rollout, uint64_t now_ns,
 	if (rollout->steps.share[rollout->step] == SHARE_WHOLE)
 		limits.latency_ratio = 0;
 	rollout_judge(&limits, limits.alpha / rollout->steps.count, evidence, verdict);
+	if (!evidence->rolled_back)
+		wait_for_held(rollout, now_ns, verdict);
 	if (verdict->outcome == ROLLOUT_ROLL_BACK && (rollout->begun || evidence->rolled_back))
 		return ROLLOUT_BACK;
 	if (!rollout->begun)

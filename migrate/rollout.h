@@ -85,6 +85,8 @@ MUST_USE const char *rollout_read_steps(struct rollout_steps *steps, const char 
  * not fit. */
 MUST_USE bool rollout_plan_text(char *out, size_t room, const char *classes, uint32_t share);
 
+#define ROLLOUT_HELD_NS UINT64_C(5000000000)
+
 enum rollout_action {
 	ROLLOUT_SET,  /* apply the share of `step`, and begin to count samples anew */
 	ROLLOUT_WAIT, /* come again */
@@ -102,10 +104,12 @@ struct rollout {
 	unsigned step;
 	bool begun;
 	uint64_t since_ns; /* the step's beginning */
+	uint64_t held_bad_since_ns; /* 0: it is not */
 };
 
 /* What is to be done at `now_ns`, of any clock that does not go back. The first call says SET whatever the evidence. The
- * verdict is of the step that was in force. At a step of the whole nobody is left to compare with: it holds for hold_ns,
+ * verdict is of the step that was in force. Bytes held count against it once they were above their limit for
+ * ROLLOUT_HELD_NS without a break, for a load that comes and goes leaves holes in any pool; until then they hold. At a step of the whole nobody is left to compare with: it holds for hold_ns,
  * and its latency is not asked for. */
 MUST_USE enum rollout_action rollout_advance(struct rollout *rollout, uint64_t now_ns,
 					     const struct rollout_evidence *evidence,

@@ -21,6 +21,7 @@ _Static_assert((int)ROLLOUT_HOLD + 1 == HAKMEM_GUARD_HOLD && (int)ROLLOUT_GO + 1
 /* [lock: flips] */
 static struct {
 	enum hakmem_rollout_phase phase;
+	bool ending; /* RUNNING still, and somebody is at it to end it */
 	uint64_t number; /* of the rollout: one that was stopped does not go on in another's name */
 	struct rollout rollout;
 	struct rollout_verdict verdict;
@@ -31,7 +32,7 @@ static struct {
 	char base[PLAN_TEXT_MAX + 1]; /* the live plan that was there before */
 } run;
 
-static _Atomic bool going; /* [any thread] run.phase is RUNNING */
+static _Atomic bool going; /* [any thread] RUNNING, and nobody ends it */
 
 /* [the waiting thread that looks] */
 static char plan_text[PLAN_TEXT_MAX + 1];
@@ -101,30 +102,48 @@ const char *rollout_run_start(const struct rollout *rollout, const char *classes
 	return wrong;
 }
 
-/* True if it was going on. */
-static bool end(uint64_t number, enum hakmem_rollout_phase phase, bool named[NEXT_CLASSES])
+/* Nobody goes on with it after that; true if the caller is the one who ends it. It runs to others until end(). */
+static bool begin_end(uint64_t number, bool named[NEXT_CLASSES])
 {
 	sigset_t mask;
-	bool was;
+	bool mine;
 
 	shim_flips_begin(&mask);
-	was = run.phase == HAKMEM_ROLLOUT_RUNNING && (number == 0 || run.number == number);
-	if (was) {
-		run.phase = phase;
+	mine = run.phase == HAKMEM_ROLLOUT_RUNNING && !run.ending &&
+	       (number == 0 || run.number == number);
+	if (mine) {
+		run.ending = true;
 		memcpy(named, run.named, sizeof(run.named));
 		store_relaxed(&going, false);
 	}
 	shim_flips_end(&mask);
-	return was;
+	return mine;
+}
+
+static void end(enum hakmem_rollout_phase phase)
+{
+	sigset_t mask;
+	shim_flips_begin(&mask);
+	run.ending = false;
+	run.phase = phase;
+	shim_flips_end(&mask);
+}
+
+/* Rolls the classes back for `cause`, unless that is NULL. Whoever reads that it is over finds that done. */
+static void finish(uint64_t number, enum hakmem_rollout_phase phase, const char *cause)
+{
+	bool named[NEXT_CLASSES];
+
+	if (!begin_end(number, named))
+		return;
+	if (cause)
+		rollback_classes(named, cause, NULL);
+	end(cause ? HAKMEM_ROLLOUT_ROLLED_BACK : phase);
 }
 
 void rollout_run_stop(bool roll_back)
 {
-	bool named[NEXT_CLASSES];
-
-	if (end(0, roll_back ? HAKMEM_ROLLOUT_ROLLED_BACK : HAKMEM_ROLLOUT_STOPPED, named) &&
-	    roll_back)
-		rollback_classes(named, "rollout: stopped", NULL);
+	finish(0, HAKMEM_ROLLOUT_STOPPED, roll_back ? "rollout: stopped" : NULL);
 }
 
 bool rollout_run_is_going(void)
@@ -168,7 +187,7 @@ static void set_step(uint32_t share, uint64_t number)
 	bool wanted;
 
 	shim_flips_begin(&mask);
-	wanted = run.phase == HAKMEM_ROLLOUT_RUNNING && run.number == number &&
+	wanted = run.phase == HAKMEM_ROLLOUT_RUNNING && !run.ending && run.number == number &&
 		 compose(plan_text, share);
 	shim_flips_end(&mask);
 	if (wanted)
@@ -178,8 +197,6 @@ static void set_step(uint32_t share, uint64_t number)
 static void act(enum rollout_action action, const struct rollout *rollout, uint64_t number,
 		bool roll_back_on_stop)
 {
-	bool named[NEXT_CLASSES];
-
 	switch (action) {
 	case ROLLOUT_SET:
 		set_step(rollout->steps.share[rollout->step], number);
@@ -187,18 +204,14 @@ static void act(enum rollout_action action, const struct rollout *rollout, uint6
 	case ROLLOUT_WAIT:
 		break;
 	case ROLLOUT_DONE:
-		(void)!end(number, HAKMEM_ROLLOUT_DONE, named);
+		finish(number, HAKMEM_ROLLOUT_DONE, NULL);
 		break;
 	case ROLLOUT_BACK:
-		if (end(number, HAKMEM_ROLLOUT_ROLLED_BACK, named))
-			rollback_classes(named, "rollout: worse than before", NULL);
+		finish(number, HAKMEM_ROLLOUT_ROLLED_BACK, "rollout: worse than before");
 		break;
 	case ROLLOUT_STOP:
-		if (end(number,
-			roll_back_on_stop ? HAKMEM_ROLLOUT_ROLLED_BACK : HAKMEM_ROLLOUT_STOPPED,
-			named) &&
-		    roll_back_on_stop)
-			rollback_classes(named, "rollout: no verdict in time", NULL);
+		finish(number, HAKMEM_ROLLOUT_STOPPED,
+		       roll_back_on_stop ? "rollout: no verdict in time" : NULL);
 		break;
 	}
 }

@@ -9,6 +9,7 @@
 #include "migrate/drain.h"
 #include "migrate/file.h"
 #include "migrate/guard.h"
+#include "migrate/record.h"
 #include "migrate/rollback.h"
 #include "migrate/state.h"
 #include "shim/base/check.h"
@@ -45,6 +46,7 @@ void shim_at_start(void)
 	if (text)
 		take_environment(text);
 	control_read_settings();
+	record_read_settings();
 	guard_read_environment();
 	if (file_path()[0])
 		file_load();
@@ -53,6 +55,7 @@ void shim_at_start(void)
 void shim_at_load(void)
 {
 	control_start_by_settings();
+	record_start_by_settings();
 }
 
 void shim_at_fork_child(void)

@@ -214,7 +214,11 @@ void **next_thread_slot(void)
 
 bool next_admits(unsigned class)
 {
-	uint32_t door = load_relaxed(&next_door[class]);
+	return next_cohort_is_below(load_relaxed(&next_door[class]));
+}
+
+bool next_cohort_is_below(uint32_t door)
+{
 	if (door == 0 || door == NEXT_DOOR_OPEN)
 		return door != 0;
 	struct next_heap *heap = heap_of_thread();

@@ -80,6 +80,10 @@ void heap_drain_ready(struct next_heap *heap);
  * that a process that grows does not look at each of its pages for every segment. Any thread. */
 void heap_reap(struct next_heap *self, bool all);
 
+/* [owner] Gives back its pages of the largest blocks in which nothing lives, the last of a class too: such a
+ * page may be 4 MiB, which a buffer that grew through all classes would leave in each of them. */
+void heap_tidy_large(struct next_heap *heap);
+
 /* [owner] Gives the memory of large blocks that were free for half a second back to the kernel. */
 void heap_purge_idle(struct next_heap *heap);
 

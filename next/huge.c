@@ -232,6 +232,7 @@ static void *malloc_fresh(size_t bytes, size_t alignment)
 		remember(block, bytes);
 		count_live(bytes, 0);
 		fetch_add_relaxed(&huge_blocks, 1);
+		PROBE2(segment_mapped, block, bytes);
 		purge_kept();
 	} else {
 		give_back(huge);

@@ -146,7 +146,7 @@ void *next_aligned(size_t alignment, size_t bytes)
 
 bool next_free(void *block)
 {
-	if (!map_is_segment(map_kind_of(block)))
+	if (map_is_huge(block))
 		return huge_free(block);
 	next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
 	return true;
@@ -155,7 +155,7 @@ bool next_free(void *block)
 size_t next_usable_bytes(const void *block)
 {
 	size_t number;
-	if (!map_is_segment(map_kind_of(block)))
+	if (map_is_huge(block))
 		return huge_usable_bytes(block);
 	struct next_page *page = page_of_live_block(block, &number);
 	return likely(page != NULL) ? page->block_bytes : NEXT_MISUSED;
@@ -176,7 +176,7 @@ static bool span_resize(struct next_page *page, size_t bytes)
 void *next_resize(void *block, size_t bytes)
 {
 	size_t number;
-	if (!map_is_segment(map_kind_of(block)))
+	if (map_is_huge(block))
 		return bytes > NEXT_BIN_MAX_BYTES / 2 ? huge_resize(block, bytes) : NULL;
 	struct next_page *page = page_of_live_block(block, &number);
 	if (unlikely(!page))

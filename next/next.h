@@ -64,6 +64,10 @@ MUST_USE uint32_t next_heaps(void);
 /* True once after the calling thread's heap was marked. */
 MUST_USE bool next_take_sample(void);
 
+/* If the slot of the class was emptied while there was a block at hand for the fast path, puts it back as it was: what
+ * follows is what would have been without the sample. */
+void next_restore_slot(unsigned class);
+
 /* The calling thread's place among the cohorts; NEXT_COHORT_MAX if it has no heap. */
 MUST_USE uint32_t next_cohort(void);
 
@@ -97,6 +101,8 @@ MUST_USE void **next_thread_slot(void);
 
 /* True if the calling thread's heap sends this class to next; makes the heap if there is none yet. */
 MUST_USE bool next_admits(unsigned class);
+/* The same for a class with this door. */
+MUST_USE bool next_cohort_is_below(uint32_t door);
 
 /* --- blocks -------------------------------------------------------------------------------------- */
 

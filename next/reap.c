@@ -81,6 +81,12 @@ static void tidy_queue(struct next_heap *heap, unsigned bin)
 	}
 }
 
+void heap_tidy_large(struct next_heap *heap)
+{
+	for (unsigned bin = FINE_BINS; bin < NEXT_BINS; bin++)
+		tidy_queue(heap, bin);
+}
+
 /* Pages on a shared list that others emptied in the meantime. */
 static void sweep_shared(unsigned bin, uint32_t shard)
 {

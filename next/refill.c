@@ -155,8 +155,10 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 		page = from_queue(heap, bin);
 	if (!page)
 		page = from_shared(heap, bin);
-	if (!page)
-		page = from_slices(heap, bin, false);
+	if (page)
+		return page;
+	heap_tidy_large(heap);
+	page = from_slices(heap, bin, false);
 	if (page)
 		return page;
 	heap_reap(heap, false);
@@ -176,6 +178,9 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 	page->in_slot = true;
 	if (unlikely(next_slots_stay_empty))
 		return;
+	/* relaxed: only spares the exchanges where the door is known to be shut */
+	if (unlikely(heap->cohort >= load_relaxed(&next_door[bin])))
+		return;
 	/* The flip, owner's side, for all of them; see heap.c */
 	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
 		exchange_seq_cst(&heap->slot[slot], page);
@@ -183,6 +188,14 @@ static void install(struct next_heap *heap, unsigned bin, struct next_page *page
 		return;
 	for (unsigned slot = slot_first(bin); slot <= slot_last(bin); slot++)
 		store_seq_cst(&heap->slot[slot], EMPTY_PAGE);
+}
+
+void next_restore_slot(unsigned bin)
+{
+	struct next_heap *heap = next_heap_self;
+	struct next_page *page = heap->number != 0 && bin < NEXT_BINS ? heap->queue[bin] : NULL;
+	if (page && page->in_slot && !misuse_suspects(page) && load_relaxed(page->current) != 0)
+		install(heap, bin, page);
 }
 
 /* [owner] The page, in the heap's queue and perhaps in its slot, is not used any more. */

@@ -234,7 +234,8 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 		store_relaxed(&segment->page_at[s], NOBODY);
 	size_t i = id % GROUP_SEGMENTS;
 	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
-	store_relaxed(&group->base[i], segment);
+	/* release: the mapping and page_at[]; pairs with the acquire in segment_each_page() */
+	store_release(&group->base[i], segment);
 	struct next_page *page = take_page(group, i, run, zero);
 	/* release: pairs with the acquire in claim_from() */
 	store_release(&group->free[i], ALL_SLICES & ~run);
@@ -401,8 +402,9 @@ void segment_each_page(void (*visit)(struct next_page *page, void *argument), vo
 	uint32_t count = segment_limit();
 	for (uint32_t id = 0; id < count; id++) {
 		struct group *group = group_of(id);
+		/* acquire: pairs with the release in segment_make() */
 		struct next_segment *segment =
-			group ? load_relaxed(&group->base[id % GROUP_SEGMENTS]) : NULL;
+			group ? load_acquire(&group->base[id % GROUP_SEGMENTS]) : NULL;
 		for (size_t s = HEADER_SLICES; segment && s < SEGMENT_SLICES; s++) {
 			struct next_page *page = page_of((char *)segment + (s << SLICE_SHIFT));
 			if (page == &segment->pages[s])

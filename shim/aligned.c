@@ -19,6 +19,7 @@
 #include "shim/malloc.h"
 #include "shim/route.h"
 #include "shim/system.h"
+#include "shim/watch.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -42,19 +43,29 @@ static void *aligned_from_next(size_t alignment, size_t bytes)
 }
 
 /* legacy knows no alignment above 16, so its classes go to the system; where there is none, to next. */
-static void *aligned_by_route(size_t alignment, size_t bytes)
+void *shim_aligned_from(enum shim_backend route, size_t alignment, size_t bytes)
 {
-	unsigned class = next_class_of(bytes);
-	if (unlikely(shim_route_of(class) == SHIM_UNSET))
-		shim_init();
 	if (unlikely(checked_on()) && shim_next_available()) {
 		void *block = checked_malloc(bytes, alignment, false, false);
 		return block ? block : aligned_from_system(alignment, bytes);
 	}
-	enum shim_backend route = shim_route_of(class);
 	if (route == SHIM_SYSTEM || (route == SHIM_LEGACY && shim_system_available()))
 		return aligned_from_system(alignment, bytes);
 	return aligned_from_next(alignment, bytes);
+}
+
+static void *aligned_by_route(size_t alignment, size_t bytes)
+{
+	unsigned class = next_class_of(bytes);
+	if (unlikely(shim_route_word_of(class) == SHIM_UNSET))
+		shim_init();
+	unsigned word = shim_route_word_of(class);
+	if (HAKMEM_MIGRATION && unlikely(word > SHIM_NEXT)) {
+		if (word & SHIM_RECORD)
+			return watch_aligned(alignment, bytes);
+		word = shim_route_resolve(class, word);
+	}
+	return shim_aligned_from((enum shim_backend)word, alignment, bytes);
 }
 
 void *shim_aligned(size_t alignment, size_t bytes)

@@ -330,6 +330,40 @@ typedef void hakmem_rollback_handler(const struct hakmem_rollback_event *event, 
 HAKMEM_API void hakmem_on_rollback(hakmem_rollback_handler *handler,
 				   void *argument) HAKMEM_NOEXCEPT;
 
+/* --- recording -----------------------------------------------------------------------------------
+ *
+ * What the program allocates and frees, as a trace in the Common Trace Format: docs/TRACE.md. These return 0, or
+ * EALREADY if a recording is on already, or none is where one is asked for; ENOTSUP in a program that brings its own
+ * malloc; EPERM in one that changes user or gains capabilities (AT_SECURE); EINVAL for wrong options; EIO for all else. In
+ * each case a line is written to `error` as in hakmem_plan_set(). errno stays as it is. Not from a signal handler or an
+ * atfork handler.
+ */
+
+struct hakmem_record {
+	uint64_t on;	       /* 1: a recording is on */
+	uint64_t events, lost; /* written so far, and lost for want of room in memory or on disk */
+	uint64_t bytes;	       /* of all files */
+	uint64_t streams;      /* files, one a thread */
+	char folder[512];      /* of this recording, the last one, or the last dump; "" for none */
+};
+
+/* Records into a folder of its own below `directory`, which is made if it is not there; every malloc that starts after
+ * the return is seen. `options`: words between blanks, NULL for none: "share=1% by=thread classes=2k-8k buffer=1m
+ * memory=64m disk=4g ring raw" (docs/RECORD.md). */
+HAKMEM_API int hakmem_record_start(const char *directory, const char *options, char *error,
+				   size_t error_bytes) HAKMEM_NOEXCEPT;
+
+/* Returns when the files are whole. *record may be NULL; record_bytes as in hakmem_read_stats(). */
+HAKMEM_API int hakmem_record_stop(struct hakmem_record *record, size_t record_bytes) HAKMEM_NOEXCEPT;
+
+/* With the option "ring" nothing is written but by this: what the rings hold, into a folder of its own. A rollback does
+ * the same. */
+HAKMEM_API int hakmem_record_dump(struct hakmem_record *record, size_t record_bytes, char *error,
+				  size_t error_bytes) HAKMEM_NOEXCEPT;
+
+/* How it goes. Gives 0. */
+HAKMEM_API int hakmem_record_read(struct hakmem_record *record, size_t record_bytes) HAKMEM_NOEXCEPT;
+
 #if defined(__cplusplus)
 }
 #endif

@@ -8,7 +8,7 @@
 #ifndef SHIM_HOOKS_H
 #define SHIM_HOOKS_H
 
-#include "shim/base/compiler.h"
+#include "shim/base/map.h"
 
 /* Reads the settings of the process and applies the plan through shim_route_change(). Called once, at the
  * end of the first allocation's initialisation, by the thread that made it; other threads may be
@@ -32,8 +32,46 @@ void shim_at_attention(void);
  * time after the first allocation; nothing may be allocated. Implemented by migrate/guard.c. */
 void shim_at_next_failure(unsigned class);
 
-/* A malloc that was sampled (next_ask_for_sample()) took so long, from the slow path's beginning to its end; by_next:
+/* A malloc that was sampled (next_ask_for_sample()) took so long, once it was known who serves it; by_next:
  * next served it. Nothing may be allocated. Implemented by migrate/arms.c. */
 void shim_at_sample(unsigned class, bool by_next, uint64_t ns);
+
+/* --- what watch.h sees ----------------------------------------------------------------------------
+ *
+ * Between shim_record() and its end: mallocs after the act, frees before it, reallocs on both sides; only
+ * calls that gave a block. Frees and reallocs of blocks in slots that map_watch() marked, whoever allocated
+ * them. Out of malloc and free themselves: errno is kept, nothing waits for anybody, what is allocated inside
+ * is not told again if the implementation sees to that. Implemented by migrate/record.c. */
+
+/* The pool and the layer that served a block, or serves its free. */
+enum shim_served {
+	SHIM_SERVED_UNKNOWN,
+	SHIM_SERVED_SYSTEM,
+	SHIM_SERVED_NEXT_HAND,	 /* the page that the thread has at hand */
+	SHIM_SERVED_NEXT_REFILL, /* another page */
+	SHIM_SERVED_NEXT_SPAN,
+	SHIM_SERVED_NEXT_HUGE,
+	SHIM_SERVED_LEGACY_FRESH, /* none of its layers */
+	SHIM_SERVED_LEGACY_LAYER, /* + enum legacy_layer */
+	SHIM_SERVED_LEGACY = SHIM_SERVED_LEGACY_LAYER + 7,
+	SHIM_SERVED_NEXT,
+};
+
+/* Before a malloc: what is to be told of it. */
+enum shim_wish {
+	SHIM_TELL_NOTHING,
+	SHIM_TELL_ADDRESS, /* shim_at_address() alone */
+	SHIM_TELL_ALL,	   /* one of the next three */
+};
+MUST_USE enum shim_wish shim_before_malloc(void);
+void shim_at_address(void *block);
+void shim_at_malloc(void *block, size_t bytes, enum shim_served served);
+void shim_at_calloc(void *block, size_t count, size_t bytes, enum shim_served served);
+void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_served served);
+/* Who serves it is what watch_owner_of() says. */
+void shim_at_free(void *block, enum map_kind kind);
+/* True: shim_at_realloc_end() has to be called; `after` is NULL if there was no memory. */
+MUST_USE bool shim_at_realloc(void *block, enum map_kind kind);
+void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_served served);
 
 #endif

@@ -39,4 +39,6 @@ libhakmem_la_SOURCES += \
 	shim/route.c \
 	shim/route.h \
 	shim/system.c \
-	shim/system.h
+	shim/system.h \
+	shim/watch.c \
+	shim/watch.h

@@ -11,8 +11,9 @@
  *       SYSTEM .......... the system's malloc, a tail call
  *       LEGACY .......... legacy_malloc
  *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
- *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call;
- *                         HAKMEM_CHECK: checked_malloc; UNSET: shim_init, then again; while it is at work: next
+ *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call, or
+ *                         watches (watch.h); HAKMEM_CHECK: checked_malloc; UNSET: shim_init, then again;
+ *                         while it is at work: next
  *
  *   free(p)
  *     kind of p's slot
@@ -21,6 +22,7 @@
  *       stranger ........ no address at all: fatal; else the system's free, a tail call
  *       legacy .......... legacy_free
  *       huge ............ next_free
+ *       watched ......... watch.h, then as above
  *       any of ours, with HAKMEM_CHECK ........... checked_free
  *
  *   realloc(p, bytes)
@@ -55,6 +57,7 @@
 #include "shim/init.h"
 #include "shim/route.h"
 #include "shim/system.h"
+#include "shim/watch.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -66,10 +69,11 @@
 
 /* No allocator hands out such an address. jemalloc aligns its smallest blocks to 8 only. Elsewhere than
  * on x86-64 the upper bits may be a tag. */
+#define NEVER_IN_OFFSET ((uintptr_t)7)
 #if defined(__x86_64__)
-#define NEVER_IN_ADDRESS ((~(uintptr_t)0 << MAP_ADDRESS_BITS) | 7)
+#define NEVER_IN_ADDRESS ((~(uintptr_t)0 << MAP_ADDRESS_BITS) | NEVER_IN_OFFSET)
 #else
-#define NEVER_IN_ADDRESS ((uintptr_t)7)
+#define NEVER_IN_ADDRESS NEVER_IN_OFFSET
 #endif
 
 void *shim_out_of_memory(void)
@@ -154,15 +158,33 @@ static NOINLINE void *malloc_from(enum shim_backend side, size_t bytes, uint32_t
 	return malloc_unset(bytes);
 }
 
-/* Somebody wants to know how long a malloc takes, of those that next serves and of the others. */
+/* Somebody wants to know how long a malloc takes, of those that next serves and of the others. It came here because its slot
+ * was emptied for that; one that had a block at hand gets it as fast as ever, and one that had none looks for one. */
 static COLD void *malloc_sampled(size_t bytes, uint32_t site, bool by_site)
 {
-	uint64_t start_ns = os_now_ns();
 	unsigned class = next_class_of(bytes);
 	enum shim_backend side = shim_route_of(class);
-	void *block = malloc_from(side, bytes, site, by_site);
+	if (side == SHIM_NEXT && !by_site)
+		next_restore_slot(class);
+	uint64_t start_ns = os_now_ns();
+	void *block = side == SHIM_NEXT && !by_site ? next_malloc_fast(bytes) : NULL;
+	if (!block)
+		block = malloc_from(side, bytes, site, by_site);
 	shim_at_sample(class, side == SHIM_NEXT, os_now_ns() - start_ns);
 	return block;
+}
+
+void *shim_malloc_from(unsigned word, size_t bytes, uint32_t site, bool by_site)
+{
+	unsigned class = next_class_of(bytes);
+	if (word & SHIM_CHECKED)
+		return malloc_checked(bytes, 0, false,
+				      shim_route_resolve(class, word) == SHIM_LEGACY);
+	if (HAKMEM_MIGRATION && (word & ~(unsigned)SHIM_RECORD) == SHIM_SHARE &&
+	    unlikely(next_take_sample()))
+		return malloc_sampled(bytes, site, by_site);
+	return malloc_from(HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET, bytes,
+			   site, by_site);
 }
 
 /* The word is none of the three backends. */
@@ -171,19 +193,13 @@ static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site
 	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
 	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
 		shim_at_attention();
-	if (word & SHIM_CHECKED)
-		return malloc_checked(bytes, 0, false,
-				      shim_route_resolve(class, word) == SHIM_LEGACY);
-	if (HAKMEM_MIGRATION && word == SHIM_SHARE && unlikely(next_take_sample()))
-		return malloc_sampled(bytes, site, by_site);
-	return malloc_from(HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET, bytes,
-			   site, by_site);
+	if (HAKMEM_MIGRATION && word & SHIM_RECORD)
+		return watch_malloc(word, bytes, site, by_site);
+	return shim_malloc_from(word, bytes, site, by_site);
 }
 
 INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
 {
-	if (shim_all_on_system())
-		return shim_system.malloc(bytes);
 	unsigned route = shim_route_word_of(next_class_of(bytes));
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.malloc(bytes);
@@ -198,6 +214,8 @@ INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
  * as the call site. */
 NOINLINE void *shim_malloc_slow(size_t bytes)
 {
+	if (shim_all_on_system())
+		return shim_system.malloc(bytes);
 	return malloc_by_route(bytes, (uint32_t)(uintptr_t)__builtin_return_address(0),
 			       unlikely(next_slots_stay_empty));
 }
@@ -213,6 +231,8 @@ EXPORT_AS(malloc, hakmem_malloc);
 
 HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site)
 {
+	if (shim_all_on_system())
+		return shim_system.malloc(bytes);
 	return malloc_by_route(bytes, site, true);
 }
 
@@ -238,7 +258,7 @@ INLINE void free_stranger(void *block)
 
 /* Where a huge block of next's has gone the system may keep blocks by the thousand. Only the first byte of
  * the slot can be the block that went, freed once more; next is asked about that alone. */
-INLINE bool is_newcomer(const void *block, enum map_kind kind)
+INLINE bool is_newcomer(const void *block, unsigned kind)
 {
 	return kind == MAP_NEXT_HUGE_GONE && ((uintptr_t)block & MAP_SLOT_MASK);
 }
@@ -251,52 +271,81 @@ static COLD void check_neighbour(const void *block)
 }
 
 /* With HAKMEM_CHECK. What was allocated before there was an environment lies in MAP_NEXT slots, unchecked. */
-static bool is_checked(const void *block, enum map_kind kind)
+static bool is_checked(const void *block, unsigned kind)
 {
 	return kind != MAP_STRANGER && kind != MAP_NEXT && !is_newcomer(block, kind);
 }
 
-static NOINLINE void free_ours(void *block, enum map_kind kind)
+static COLD bool free_checked(void *block, unsigned kind)
 {
-	if (unlikely(checked_on()) && is_checked(block, kind) && checked_free(block, kind, NO_CLAIM))
+	return is_checked(block, kind) && !(kind & MAP_WATCHED) &&
+	       checked_free(block, (enum map_kind)kind, NO_CLAIM);
+}
+
+static NOINLINE void free_ours(void *block, unsigned kind)
+{
+	if (unlikely(checked_on()) && free_checked(block, kind))
 		return;
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY) {
 		legacy_free(shim_legacy_thread(), block);
 	} else if (is_newcomer(block, kind)) {
 		free_stranger(block);
+	} else if (HAKMEM_MIGRATION && unlikely(kind & MAP_WATCHED)) {
+		watch_free(block, (enum map_kind)(kind & ~(unsigned)MAP_WATCHED));
 	} else if (!next_free(block)) {
 		check_neighbour(block);
 		free_stranger(block);
 	}
 }
 
-/* The address map is asked once; the system's free is a tail call. */
-HAKMEM_API void hakmem_free(void *block)
+void shim_free_unwatched(void *block, enum map_kind kind)
 {
-	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
-	enum map_kind kind = map_kind_of_slot(slot);
-	if (likely(kind == MAP_NEXT))
-		next_free_in_slot(block, slot);
+	if (kind == MAP_NEXT)
+		next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
 	else if (kind == MAP_STRANGER)
 		free_stranger(block);
 	else
 		free_ours(block, kind);
 }
+
+/* The address map is asked once; the system's free is a tail call. */
+HAKMEM_API void hakmem_free(void *block)
+{
+	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
+	if (!map_covers(slot)) {
+		free_stranger(block);
+		return;
+	}
+	unsigned kind = map_byte_of_slot(slot);
+	if (likely(kind == MAP_NEXT)) {
+		next_free_in_slot(block, slot);
+	} else if (kind == MAP_STRANGER) {
+		if (unlikely((uintptr_t)block & NEVER_IN_OFFSET))
+			no_address(block);
+		shim_system.free(block);
+	} else {
+		free_ours(block, kind);
+	}
+}
 EXPORT_AS(free, hakmem_free);
 
 NOINLINE void shim_free_claimed(void *block, size_t bytes, size_t alignment)
 {
-	enum map_kind kind = map_kind_of(block);
+	unsigned kind = map_byte_of_slot((uintptr_t)block >> MAP_SLOT_SHIFT);
+	if (HAKMEM_MIGRATION && kind & MAP_WATCHED) {
+		kind &= ~(unsigned)MAP_WATCHED;
+		watch_tell_free(block, (enum map_kind)kind);
+	}
 	if (unlikely(checked_on()) && is_checked(block, kind) &&
-	    checked_free(block, kind, (struct checked_claim){ bytes, alignment }))
+	    checked_free(block, (enum map_kind)kind, (struct checked_claim){ bytes, alignment }))
 		return;
-	hakmem_free(block);
+	shim_free_unwatched(block, (enum map_kind)kind);
 }
 
 HAKMEM_API void hakmem_free_sized(void *block, size_t bytes)
 {
 	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
-	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+	if (likely(map_byte_of_slot(slot) == MAP_NEXT))
 		next_free_in_slot(block, slot);
 	else
 		shim_free_claimed(block, bytes, CLAIM_NOTHING);
@@ -305,7 +354,7 @@ HAKMEM_API void hakmem_free_sized(void *block, size_t bytes)
 HAKMEM_API void hakmem_free_aligned_sized(void *block, size_t alignment, size_t bytes)
 {
 	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
-	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+	if (likely(map_byte_of_slot(slot) == MAP_NEXT))
 		next_free_in_slot(block, slot);
 	else
 		shim_free_claimed(block, bytes, alignment);
@@ -375,13 +424,18 @@ static void *zeroed(void *block, size_t bytes)
 	return block ? memset(block, 0, bytes) : NULL;
 }
 
-static NOINLINE void *calloc_slow(size_t bytes)
+/* A calloc of members that are each_bytes long, `bytes` in all. */
+static NOINLINE void *calloc_slow(size_t bytes, size_t each_bytes)
 {
 	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
-	if (unlikely(route & SHIM_CHECKED))
-		return malloc_checked(bytes, 0, true, shim_route_resolve(class, route) == SHIM_LEGACY);
-	if (HAKMEM_MIGRATION && unlikely(route > SHIM_NEXT))
+	if (unlikely(route > SHIM_NEXT)) {
+		if (HAKMEM_MIGRATION && route & SHIM_RECORD)
+			return watch_calloc(bytes, each_bytes);
+		if (route & SHIM_CHECKED)
+			return malloc_checked(bytes, 0, true,
+					      shim_route_resolve(class, route) == SHIM_LEGACY);
 		route = shim_route_resolve(class, route);
+	}
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.calloc(1, bytes);
 	if (likely(route == SHIM_NEXT) && bytes <= PTRDIFF_MAX) {
@@ -390,6 +444,19 @@ static NOINLINE void *calloc_slow(size_t bytes)
 			return block;
 	}
 	return zeroed(shim_malloc_slow(bytes), bytes);
+}
+
+void *shim_calloc_from(unsigned word, size_t bytes)
+{
+	void *block = NULL;
+	enum shim_backend backend = shim_route_resolve(next_class_of(bytes), word);
+	if (word & SHIM_CHECKED)
+		return malloc_checked(bytes, 0, true, backend == SHIM_LEGACY);
+	if (backend == SHIM_SYSTEM)
+		return shim_system.calloc(1, bytes);
+	if (backend == SHIM_NEXT && bytes <= PTRDIFF_MAX)
+		block = next_calloc(bytes);
+	return block ? block : zeroed(malloc_from(backend, bytes, 0, false), bytes);
 }
 
 HAKMEM_API void *hakmem_calloc(size_t count, size_t bytes)
@@ -402,7 +469,7 @@ HAKMEM_API void *hakmem_calloc(size_t count, size_t bytes)
 		if (likely(block != NULL))
 			return memset(block, 0, total);
 	}
-	return calloc_slow(total);
+	return calloc_slow(total, bytes);
 }
 EXPORT_AS(calloc, hakmem_calloc);
 
@@ -473,6 +540,28 @@ static void *realloc_checked(void *block, enum map_kind kind, size_t usable_byte
 	return block;
 }
 
+void *shim_realloc_unwatched(void *block, size_t bytes, enum map_kind kind)
+{
+	size_t usable_bytes;
+	if (kind == MAP_NEXT)
+		return realloc_next(block, bytes);
+	if (kind == MAP_STRANGER || is_newcomer(block, kind))
+		return realloc_stranger(block, bytes);
+	if (unlikely(checked_on()) && checked_bytes(block, kind, &usable_bytes))
+		return realloc_checked(block, kind, usable_bytes, bytes);
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		return realloc_legacy(block, bytes);
+	return realloc_next(block, bytes);
+}
+
+static NOINLINE void *realloc_otherwise(void *block, size_t bytes, unsigned kind)
+{
+	if (HAKMEM_MIGRATION && kind & MAP_WATCHED)
+		return watch_realloc(block, bytes,
+				     (enum map_kind)(kind & ~(unsigned)MAP_WATCHED));
+	return shim_realloc_unwatched(block, bytes, (enum map_kind)kind);
+}
+
 HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 {
 	if (!block)
@@ -481,17 +570,12 @@ HAKMEM_API void *hakmem_realloc(void *block, size_t bytes)
 		hakmem_free(block);
 		return NULL;
 	}
-	enum map_kind kind = map_kind_of(block);
+	unsigned kind = map_byte_of_slot((uintptr_t)block >> MAP_SLOT_SHIFT);
 	if (likely(kind == MAP_NEXT))
 		return realloc_next(block, bytes);
-	if (kind == MAP_STRANGER || is_newcomer(block, kind))
+	if (kind == MAP_STRANGER)
 		return realloc_stranger(block, bytes);
-	size_t usable_bytes;
-	if (unlikely(checked_on()) && checked_bytes(block, kind, &usable_bytes))
-		return realloc_checked(block, kind, usable_bytes, bytes);
-	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
-		return realloc_legacy(block, bytes);
-	return realloc_next(block, bytes);
+	return realloc_otherwise(block, bytes, kind);
 }
 EXPORT_AS(realloc, hakmem_realloc);
 

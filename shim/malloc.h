@@ -3,7 +3,8 @@
 #ifndef SHIM_MALLOC_H
 #define SHIM_MALLOC_H
 
-#include "shim/base/compiler.h"
+#include "shim/base/map.h"
+#include "shim/route.h"
 
 /* Any size; by policy. NULL with errno ENOMEM. */
 MUST_USE void *shim_malloc_slow(size_t bytes);
@@ -13,5 +14,11 @@ void shim_free_claimed(void *block, size_t bytes, size_t alignment);
 
 /* Gives NULL and sets errno. */
 COLD void *shim_out_of_memory(void);
+
+/* For callers that have asked for the route, or the address map, already. */
+MUST_USE void *shim_malloc_from(unsigned word, size_t bytes, uint32_t site, bool by_site);
+MUST_USE void *shim_calloc_from(unsigned word, size_t bytes);
+void shim_free_unwatched(void *block, enum map_kind kind);
+MUST_USE void *shim_realloc_unwatched(void *block, size_t bytes, enum map_kind kind); /* bytes > 0 */
 
 #endif

@@ -180,7 +180,7 @@ static NOINLINE void delete_other(void *block, size_t bytes, size_t alignment)
 INLINE void delete_block(void *block, size_t bytes, size_t alignment)
 {
 	uintptr_t slot = (uintptr_t)block >> MAP_SLOT_SHIFT;
-	if (likely(map_kind_of_slot(slot) == MAP_NEXT))
+	if (likely(map_byte_of_slot(slot) == MAP_NEXT))
 		next_free_in_slot(block, slot);
 	else
 		delete_other(block, bytes, alignment);

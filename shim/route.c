@@ -16,7 +16,8 @@ shim_route_word shim_old_side[NEXT_CLASSES];
 _Atomic uint32_t shim_classes_elsewhere = NEXT_CLASSES;
 
 static struct lock flips = LOCK_INIT;
-static uint32_t doors[NEXT_CLASSES]; /* [lock: flips] next's, when nobody waits for attention */
+/* [any thread; lock: flips to write] next's, when no bit of SHIM_BITS shuts it */
+static _Atomic uint32_t doors[NEXT_CLASSES];
 
 /* No class straddles a border of legacy's (bin.h), so its largest size speaks for all of them. */
 static bool legacy_serves(unsigned class)
@@ -46,7 +47,9 @@ NOINLINE enum shim_backend shim_route_resolve(unsigned class, unsigned word)
 	enum shim_backend route = (enum shim_backend)(word & ~(unsigned)SHIM_BITS);
 	if (route != SHIM_SHARE)
 		return route;
-	return next_admits(class) ? SHIM_NEXT : shim_old_side_of(class);
+	/* relaxed: as the word */
+	return next_cohort_is_below(load_relaxed(&doors[class])) ? SHIM_NEXT :
+								   shim_old_side_of(class);
 }
 
 /* --- flips ---------------------------------------------------------------------------------------- */
@@ -89,7 +92,7 @@ static void route_store(unsigned class, enum shim_backend backend, uint32_t door
 	/* seq_cst: the flip's first step, see next/heap.c */
 	exchange_seq_cst(&shim_routes[class], word);
 	count_change(before, word);
-	doors[class] = door;
+	store_relaxed(&doors[class], door);
 	next_door_set(class, word & SHIM_BITS ? 0 : door);
 }
 
@@ -121,26 +124,40 @@ bool shim_route_set_old_side(unsigned class, enum shim_backend backend)
 }
 
 /* With its door shut a class comes through the slow path each time. */
+static void set_bit(unsigned class, unsigned bit, bool wanted)
+{
+	uint8_t before = load_relaxed(&shim_routes[class]);
+	uint8_t word = (uint8_t)(wanted ? before | bit : before & ~bit);
+	if (word == before)
+		return;
+	store_seq_cst(&shim_routes[class], word);
+	count_change(before, word);
+	uint32_t door = load_relaxed(&doors[class]);
+	if (door != 0)
+		next_door_set(class, word & SHIM_BITS ? 0 : door);
+}
+
 void shim_attend(bool wanted)
 {
 	sigset_t mask;
 	shim_flips_begin(&mask);
-	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
-		uint8_t before = load_relaxed(&shim_routes[class]);
-		uint8_t word = (uint8_t)(wanted ? before | SHIM_ATTEND : before & ~SHIM_ATTEND);
-		if (word == before)
-			continue;
-		store_seq_cst(&shim_routes[class], word);
-		count_change(before, word);
-		if (doors[class] != 0)
-			next_door_set(class, word & SHIM_BITS ? 0 : doors[class]);
-	}
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		set_bit(class, SHIM_ATTEND, wanted);
+	shim_flips_end(&mask);
+}
+
+void shim_record(const bool named[NEXT_CLASSES])
+{
+	sigset_t mask;
+	shim_flips_begin(&mask);
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		set_bit(class, SHIM_RECORD, named[class]);
 	shim_flips_end(&mask);
 }
 
 uint32_t shim_route_door(unsigned class)
 {
-	return doors[class];
+	return load_relaxed(&doors[class]);
 }
 
 static enum shim_backend first_side(unsigned class, bool everything_system)

@@ -13,9 +13,10 @@
  *   SHIM_SHARE     ajar          as SHIM_NEXT for heaps whose cohort is below the door; for the others
  *                                slow path, which asks for the cohort, then the class's old side
  *
- * SHIM_ATTEND is a bit beside any of them: somebody waits for a call out of a malloc's slow path. It makes
- * every word unequal to those above, so that it is asked for where none of them was found, and nowhere else; while
- * it is there the door is shut.
+ * Two bits may stand beside any of them. SHIM_ATTEND: somebody waits for a call out of a malloc's slow path.
+ * SHIM_RECORD: somebody wants to hear of every malloc of the class (watch.h). They make the word unequal to those
+ * above, so that they are asked for where none of them was found, and nowhere else; while one is there the door is
+ * shut.
  *
  * SHIM_CHECKED is another such bit, in every word or in none, from the start: the process runs with HAKMEM_CHECK.
  * Legacy's classes are still legacy's then; all others are next's.
@@ -41,7 +42,8 @@ enum shim_backend {
 };
 #define SHIM_ATTEND  0x80
 #define SHIM_CHECKED 0x40
-#define SHIM_BITS    (SHIM_ATTEND | SHIM_CHECKED)
+#define SHIM_RECORD  0x20
+#define SHIM_BITS    (SHIM_ATTEND | SHIM_CHECKED | SHIM_RECORD)
 
 typedef _Atomic uint8_t shim_route_word;
 extern HIDDEN shim_route_word shim_routes[NEXT_CLASSES];   /* [any thread] who serves the class */
@@ -57,7 +59,7 @@ INLINE bool shim_all_on_system(void)
 	return HAKMEM_MIGRATION && load_relaxed(&shim_classes_elsewhere) == 0;
 }
 
-/* The word as it is: a backend, SHIM_SHARE, or either with SHIM_BITS. */
+/* The word as it is: a backend or SHIM_SHARE, perhaps with SHIM_BITS. */
 INLINE unsigned shim_route_word_of(unsigned class)
 {
 	/* relaxed: backends are ready before any route names them, see shim_routes_start(); a thread
@@ -117,6 +119,10 @@ MUST_USE uint32_t shim_route_door(unsigned class);
 /* Sets or clears SHIM_ATTEND in every word: while it is set every malloc comes through the slow path and calls
  * shim_at_attention() (hooks.h), also of classes that are next's. Any thread, which has not begun flips. */
 void shim_attend(bool wanted);
+
+/* Sets SHIM_RECORD in the words of the named classes and clears it in the others: every malloc of those that
+ * starts after the return tells shim_at_malloc() and its like (hooks.h). Any thread, which has not begun flips. */
+void shim_record(const bool named[NEXT_CLASSES]);
 
 /* Everything old: legacy for its band, the system for the rest, next where there is no system. With
  * everything_system nothing but the system. Once, by the initialising thread. */

@@ -61,10 +61,10 @@ AM_TESTS_ENVIRONMENT = \
 	HAKMEM_LIB='$(abs_top_builddir)/.libs/libhakmem.so'; \
 	HAKMEM_SYMBOLS='$(abs_top_srcdir)/$(symbols)'; \
 	top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; \
-	CC='$(CC)'; CXX='$(CXX)'; \
+	CC='$(CC)'; CXX='$(CXX)'; SANITIZER_RUN='$(SANITIZER_RUN)'; \
 	UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS"; \
 	TSAN_OPTIONS="halt_on_error=1:report_thread_leaks=0:$$TSAN_OPTIONS"; \
-	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX UBSAN_OPTIONS TSAN_OPTIONS;
+	export HAKMEM_LIB HAKMEM_SYMBOLS top_srcdir top_builddir CC CXX SANITIZER_RUN UBSAN_OPTIONS TSAN_OPTIONS;
 
 # ---------------------------------------------------------------------------------------- the build
 
@@ -269,6 +269,7 @@ EXTRA_DIST += tests/legacy_support.h
 if MIGRATION
 unit_tests += \
 	tests/migrate_control_test \
+	tests/migrate_drain_test \
 	tests/migrate_file_test \
 	tests/migrate_guard_test \
 	tests/migrate_hash_test \
@@ -280,6 +281,7 @@ unit_tests += \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_drain_test_LDADD = $(shim_ldadd)
 tests_migrate_file_test_LDADD = $(shim_ldadd)
 tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
@@ -291,8 +293,15 @@ tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
 script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
+check_PROGRAMS += tests/tool_estimate
+tests_tool_estimate_SOURCES = tests/tool_estimate.c migrate/tool/replay/estimate.c migrate/tool/replay/estimate.h
+tests_tool_estimate_LDADD = -lm
+slow_tests += tests/tool_trace_test.py tests/tool_estimate_test.py
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
-check_PROGRAMS += tests/migrate_load tests/migrate_owner
+check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
+slow_tests += tests/migrate_record_test.py
+check_PROGRAMS += tests/record_operations
+tests_record_operations_LDADD = $(shim_ldadd)
 endif
 
 # The library with a fault in next, made of its own objects: the linker leads some calls through tests/faulty.c.
@@ -344,14 +353,28 @@ endif
 
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz.d/trace_android/all.txt \
+	tests/fuzz.d/trace_ctf/stream \
+	tests/fuzz.d/trace_logalloc/munged.txt \
+	tests/fuzz.d/trace_logalloc/plain.txt \
+	tests/fuzz.d/trace_mtrace/all.txt \
 	tests/fuzz_api.c \
 	tests/fuzz_control.c \
 	tests/fuzz_plan.c \
+	tests/fuzz_trace.h \
+	tests/fuzz_trace_android.c \
+	tests/fuzz_trace_ctf.c \
+	tests/fuzz_trace_logalloc.c \
+	tests/fuzz_trace_mtrace.c \
 	tests/migrate_live_test.sh \
+	tests/migrate_record_test.py \
+	tests/record_trace.py \
 	tests/migrate_top_test.py \
 	tests/migrate_walk_test.py \
 	tests/terminal.py \
-	tests/migrate_torture_test.sh
+	tests/migrate_torture_test.sh \
+	tests/tool_estimate_test.py \
+	tests/tool_trace_test.py
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='api plan control']
 FUZZ_SECONDS = 60
@@ -393,6 +416,7 @@ EXTRA_DIST += \
 	tests/mutants/heap-lost-at-exit.patch \
 	tests/mutants/huge-blocks-leak.patch \
 	tests/mutants/interior-pointer-let-pass.patch \
+	tests/mutants/interval-of-one-look.patch \
 	tests/mutants/large-blocks-leak.patch \
 	tests/mutants/latch-forgotten.patch \
 	tests/mutants/legacy-cache-unsynchronised.patch \
@@ -402,11 +426,13 @@ EXTRA_DIST += \
 	tests/mutants/merge-loses-frees.patch \
 	tests/mutants/misused-page-serves-on.patch \
 	tests/mutants/plan-file-of-anybody.patch \
+	tests/mutants/quarantine-forgotten.patch \
 	tests/mutants/ready-stack-left-open.patch \
 	tests/mutants/realloc-by-old-class.patch \
 	tests/mutants/realloc-frees-on-failure.patch \
 	tests/mutants/realloc-loses-a-byte.patch \
 	tests/mutants/rollback-misses-a-thread.patch \
+	tests/mutants/rollout-promotes-blind.patch \
 	tests/mutants/setuid-obeys.patch \
 	tests/mutants/stack-without-tag.patch
 

@@ -289,9 +289,21 @@ expect 4 'a share of what?' "$hakmem" route --dry-run "$helper" 4k=next@5%
 expect 4 'no such selector' "$hakmem" rollback "$helper" everything
 expect 0 '0 classes flipped' "$hakmem" route "$helper" ''
 expect 0 '1 class would move' "$hakmem" route --dry-run "$helper" 4k=old
-expect 0 'next -> legacy' "$hakmem" route --dry-run "$helper" 4k=old
+expect 0 'next -> legacy; stays behind in next: ' "$hakmem" route --dry-run "$helper" 4k=old
 serves 4096 4096=next
+expect 4 'no such guard' "$hakmem" guard "$helper" luck
+expect 0 'guarded' "$hakmem" guard "$helper" 'misuse, rss=64g'
+expect 0 'misuse, rss=64g' "$hakmem" status "$helper" -i 0
+expect 0 'no guards any more' "$hakmem" guard "$helper" --off
+expect 2 'which guards?' "$hakmem" guard "$helper"
+expect 2 '--off goes with no guards' "$hakmem" guard "$helper" all --off
+for command in run classes ps status route rollback unlatch kill-switch guard top rollout watch; do
+	expect 0 'Usage: hakmem '"$command" "$hakmem" "$command" --help
+	"$hakmem" "$command" --help | tr '\n' ' ' | grep -qi 'exit status' || fail "$command --help: no exit status"
+done
 expect 0 'HAKMEM_PLAN' "$hakmem" status "$helper"
+expect 0 'malloc/s' "$hakmem" status "$helper" -i 0.01
+expect 2 'interval' "$hakmem" status "$helper" -i -1
 expect 0 '3841 to 4k' "$hakmem" status --each "$helper"
 expect 0 'migrate_owner' "$hakmem" ps
 expect 2 'which process?' "$hakmem" status
@@ -313,7 +325,15 @@ if command -v script >/dev/null; then
 	NO_COLOR=1 script -qec "'$hakmem' status $helper" /dev/null </dev/null |
 		grep -q "$(printf '\033')" && fail 'colour in spite of NO_COLOR'
 fi
+if command -v bash >/dev/null; then
+	pids=$(bash -c '. "$0"; COMP_WORDS=("$1" status ""); COMP_CWORD=2; _hakmem; echo " ${COMPREPLY[*]} "' \
+		"$top_srcdir/migrate/tool/hakmem.bash" "$hakmem")
+	case $pids in *" $helper "*) ;; *) fail "completion of a process id: $pids" ;; esac
+	case $pids in *" $$ "*) fail 'completion of a process without control' ;; esac
+fi
 if command -v python3 >/dev/null; then
+	"$hakmem" route --json "$helper" '' >"$work/route.json"
+	"$hakmem" unlatch --json "$helper" 1k >"$work/unlatch.json"
 	"$hakmem" rollback "$helper" 128 >/dev/null
 	write '64=nxt'
 	comes has_line 'the last good plan stays'
@@ -346,11 +366,21 @@ assert row_of(128)["latched"] and row_of(128)["cause"] == "asked for by the comm
 assert row_of(64)["old_live_blocks"] is None and row_of(4096)["old_live_blocks"] is not None
 (me,) = [row for row in load("ps.json") if row["pid"] == pid]
 assert me["controlled"] and me["latched"] == 1 and me["next"] + me["canary"] + me["old"] == 83
+assert row_of(64)["next_mallocs"] > 0 and row_of(64)["next_mallocs_per_s"] is not None
+assert row_of(64)["old_mallocs"] is None and row_of(4096)["old_mallocs"] is not None
+assert status["guard"] == "" and row_of(64)["guard_latency"] == "off" and row_of(64)["flipped_ns"] > 0
+assert status["age_s"] >= 0 and status["resident_bytes"] > 0 and status["threads"] == 2
+for name in ("route.json", "unlatch.json"):
+    done = load(name)
+    assert done["pid"] == pid and done["flipped"] == 0 and done["unavailable"] == 0, done
 (move,) = load("trial.json")
+assert move["stays_behind_in"] == "next" and move["stays_behind_blocks"] == move["next_live_blocks"]
 assert (move["state"], move["would_be_state"]) == ("next", "canary")
 with open(f"{work}/watch.json", encoding="utf-8") as file:
     lines = [json.loads(line) for line in file]
 assert len(lines) == 3 and all(line["pid"] == pid for line in lines)
+assert lines[0]["classes"][0]["next_mallocs_per_s"] is None
+assert lines[1]["classes"][0]["next_mallocs_per_s"] is not None
 assert lines[0]["time_ns"] < lines[1]["time_ns"] < lines[2]["time_ns"]
 END
 fi

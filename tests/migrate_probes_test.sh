@@ -48,23 +48,52 @@ int main(void)
 	return 0;
 }
 END
-# What perf adds is the kernel's, not this process's: it is removed again in any case.
+# What perf adds is the kernel's, not this process's, and its names are everybody's: another run of this is waited for.
+# It is removed again in any case.
 cat >"$work/session" <<'END'
-mount -t tracefs none /sys/kernel/tracing 2>/dev/null || [ -e /sys/kernel/tracing/uprobe_events ] || exit 77
+events=/sys/kernel/tracing/uprobe_events
+mount -t tracefs none /sys/kernel/tracing 2>/dev/null
+[ -w "$events" ] || exit 77
+limit=$(($(date +%s) + 60))
+while grep -q sdt_hakmem "$events" && [ "$(date +%s)" -lt "$limit" ]; do
+	sleep 0.1
+done
 cache="--buildid-dir $work/cache"
+trap 'perf $cache probe -q --del "sdt_hakmem:*" >/dev/null 2>&1' EXIT
+trap 'exit 1' HUP INT TERM
 perf $cache buildid-cache --add "$library" || exit 77
-perf $cache probe -q --add 'sdt_hakmem:*' >"$work/probe" 2>&1 || { cat "$work/probe"; exit 77; }
-perf $cache record -q -o "$work/data" -e 'sdt_hakmem:*' -- "$work/flip" 2>"$work/record"
-code=$?
+perf $cache probe -q --add 'sdt_hakmem:*' || exit 1
+perf $cache record -q -o "$work/data" -e 'sdt_hakmem:*' -- "$work/flip" 2>"$work/record" || exit 1
 perf $cache script -i "$work/data" >"$work/seen" 2>/dev/null
-perf $cache probe -q --del 'sdt_hakmem:*' >/dev/null 2>&1
-exit $code
+
+# A process that runs already, flipped by the command. perf says when it has begun to listen.
+mkfifo "$work/lines" "$work/control" "$work/told"
+exec 3<>"$work/lines" 4<>"$work/control" 5<>"$work/told"
+LD_PRELOAD=$library HAKMEM_CONTROL=1 XDG_RUNTIME_DIR=$work "$owner" - <"$work/lines" >/dev/null 2>&1 &
+process=$!
+limit=$(($(date +%s) + 30))
+until XDG_RUNTIME_DIR=$work "$hakmem" status -i 0 "$process" >/dev/null 2>&1; do
+	[ "$(date +%s)" -lt "$limit" ] || exit 1
+done
+perf $cache record -q -o "$work/data" -e 'sdt_hakmem:*' -p "$process" -D -1 \
+	--control "fifo:$work/control,$work/told" 2>>"$work/record" &
+listener=$!
+echo enable >&4
+read -r answer <&5
+XDG_RUNTIME_DIR=$work "$hakmem" route "$process" 4k=next
+XDG_RUNTIME_DIR=$work "$hakmem" rollback "$process" 4k
+kill -INT "$listener"
+wait "$listener"
+kill "$process"
+perf $cache script -i "$work/data" >"$work/live" 2>/dev/null
+exit 0
 END
 if [ "$(id -u)" != 0 ] || ! command -v perf >/dev/null || ! unshare -m true 2>/dev/null ||
 	! $CC -I"${top_srcdir:?}" -o "$work/flip" "$work/flip.c" "$library" 2>"$work/link"; then
 	echo 'perf left out: not root, no perf, or not allowed here'
 else
 	LD_LIBRARY_PATH=$(dirname "$library") HOME=$work work=$work library=$library \
+		hakmem=$top_builddir/hakmem owner=$top_builddir/tests/migrate_owner \
 		unshare -m sh "$work/session" >"$work/said" 2>&1
 	case $? in
 	0)
@@ -76,6 +105,11 @@ else
 		grep -q 'sdt_hakmem:segment_unmapped: .*arg2=10485760' "$work/seen" || fail 'no unmapping'
 		grep -q 'sdt_hakmem:page_purged: .*arg2=[1-9]' "$work/seen" || fail 'no purge'
 		grep -q 'sdt_hakmem:guard_trip: .*arg1=' "$work/seen" || fail 'no guard'
+		for seen in 'route_changed: .*arg1=47 arg2=2 arg3=3 ' 'flip_done: .*arg1=1 arg2=[1-9]' \
+			'route_changed: .*arg1=47 arg2=3 arg3=2 ' 'rollback: .*arg1=1 '; do
+			grep -q "sdt_hakmem:$seen" "$work/live" ||
+				fail "no $seen of a living process: $(cat "$work/live" "$work/said")"
+		done
 		;;
 	77) echo "perf left out: $(cat "$work/said")" ;;
 	*) fail "perf: $(cat "$work/said" "$work/record")" ;;

@@ -341,6 +341,24 @@ def show_unguarded(kind):
             process.wait()
 
 
+def show_threads(fault, guard):
+    """What is measured needs threads in both arms: half of eight allocate from next, in which the fault is from the start."""
+    with tempfile.TemporaryDirectory() as work:
+        trigger = os.path.join(work, 'fault')
+        open(trigger, 'w').close()
+        settings = dict(os.environ, LD_PRELOAD=FAULTY, HAKMEM_PLAN='4k=next@50%:thread',
+                        HAKMEM_GUARD=guard, HAKMEM_FAULT=fault, HAKMEM_FAULT_FILE=trigger)
+        load = os.path.join(BUILD, 'tests', 'migrate_guarded')
+        done = subprocess.run([load, str(PATIENCE_S), '8'], env=settings, capture_output=True,
+                              text=True, timeout=3 * PATIENCE_S)
+        name = guard.split('=')[0]
+        lines = [line for line in done.stderr.splitlines() if 'rolled back' in line]
+        if done.returncode or not lines or 'guard: ' + name not in lines[0]:
+            raise Failure('threads, %s: it ended with %d: %s%s' % (
+                fault, done.returncode, done.stdout, done.stderr))
+        print('threads, %s: %s' % (fault, lines[0].split('hakmem: ', 1)[1]))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('-s', dest='seconds', type=float, default=1)
@@ -372,6 +390,14 @@ def main():
             except Failure as error:
                 print('FAILED: %s' % error)
                 failures += 1
+    for fault, guard in (('slow', 'latency=1.5/500'), ('leak', 'held=3/1m')):
+        if wanted.programs:
+            break
+        try:
+            show_threads(fault, guard)
+        except (Failure, subprocess.TimeoutExpired) as error:
+            print('FAILED: %s' % error)
+            failures += 1
     try:
         show_unguarded(here[0])
     except (Failure, subprocess.TimeoutExpired) as error:

@@ -163,6 +163,28 @@ static void it_goes_back_from_any_step_at_once(void **state)
 	assert_int_equal(at(&rollout, 0, &evidence), ROLLOUT_BACK);
 }
 
+static void bytes_held_for_a_moment_only_hold(void **state)
+{
+	(void)state;
+	struct rollout rollout = rollout_of("1%,100%");
+	struct rollout_evidence evidence = good();
+	assert_int_equal(at(&rollout, 1000, &evidence), ROLLOUT_SET);
+	evidence.next.held_bytes *= 2;
+	assert_int_equal(at(&rollout, 2000, &evidence), ROLLOUT_WAIT);
+	assert_int_equal(at(&rollout, 2000 + ROLLOUT_HELD_NS - 1, &evidence), ROLLOUT_WAIT);
+	evidence.next.held_bytes /= 2;
+	rollout.hold_ns = 10 * ROLLOUT_HELD_NS;
+	assert_int_equal(at(&rollout, 2000 + ROLLOUT_HELD_NS, &evidence), ROLLOUT_WAIT);
+	evidence.next.held_bytes *= 2;
+	assert_int_equal(at(&rollout, 3000 + ROLLOUT_HELD_NS, &evidence), ROLLOUT_WAIT);
+	/* Something worse is not made to wait for it. */
+	struct rollout other = rollout;
+	evidence.canary = &slow;
+	assert_int_equal(at(&other, 4000 + ROLLOUT_HELD_NS, &evidence), ROLLOUT_BACK);
+	evidence.canary = &fast;
+	assert_int_equal(at(&rollout, 3000 + 2 * ROLLOUT_HELD_NS, &evidence), ROLLOUT_BACK);
+}
+
 static void it_never_promotes_without_evidence(void **state)
 {
 	(void)state;
@@ -239,6 +261,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_asked_for_has_no_say),
 		cmocka_unit_test(it_walks_all_steps_and_is_done),
 		cmocka_unit_test(it_goes_back_from_any_step_at_once),
+		cmocka_unit_test(bytes_held_for_a_moment_only_hold),
 		cmocka_unit_test(it_never_promotes_without_evidence),
 		cmocka_unit_test(steps_are_read_as_they_are_written),
 		cmocka_unit_test(its_plans_are_plans),

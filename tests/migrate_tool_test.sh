@@ -143,9 +143,9 @@ completes() {
 }
 
 if command -v bash >/dev/null; then
-	completes 'run route rollback' "$hakmem" r
+	completes 'run route rollback rollout replay' "$hakmem" r
 	completes 'kill-switch' "$hakmem" k
-	completes '--plan --plan-file' "$hakmem" run --pl
+	completes '--plan= --plan-file=' "$hakmem" run --pl
 	completes 'tiny=' "$hakmem" run --plan t
 	completes 'next' "$hakmem" run --plan tiny=n
 	completes '--control' "$hakmem" run -p tiny=next --c
@@ -158,6 +158,26 @@ if command -v bash >/dev/null; then
 	completes 'tiny,mid' "$hakmem" rollback 1 tiny,m
 	completes '--all' "$hakmem" unlatch 1 --a
 	completes '--off' "$hakmem" kill-switch 1 --o
+	completes '--json' "$hakmem" route 1 --j
+	completes 'top' "$hakmem" to
+	completes 'route rollback rollout' "$hakmem" ro
+	completes '--interval=' "$hakmem" top 1 --in
+	completes '--on-patience= --on-interrupt=' "$hakmem" rollout 1 --on
+	completes 'rollback' "$hakmem" rollout 1 --on-interrupt r
+	completes 'leave' "$hakmem" rollout 1 --on-interrupt=l
+	completes 'tiny,mid' "$hakmem" rollout --classes tiny,m
+	completes '1%,5%,25%,100%' "$hakmem" rollout 1 --classes mid --steps ''
+	completes '' "$hakmem" rollout 1 --alpha ''
+	completes 'all,misuse' "$hakmem" guard 1 all,m
+	completes 'latency=' "$hakmem" run --guard l
+	completes '' "$hakmem" run -g all -- true --p
+	completes '' "$hakmem" top 1 2
+	completes 'import info' "$hakmem" trace i
+	completes '--picture' "$hakmem" trace info --pi
+	completes '--preload' "$hakmem" replay --pre
+	completes 'tiny=' "$hakmem" compare --new t
+	completes 'next' "$hakmem" compare --old tiny=n
+	completes '--peer' "$hakmem" compare --pee
 fi
 
 # ------------------------------------------------------------- run: before the program starts

@@ -25,7 +25,8 @@ work = tempfile.mkdtemp()
 os.environ["XDG_RUNTIME_DIR"] = work
 
 # What lets a step pass whatever the machine is doing: this is about walking, not about judging.
-LENIENT = ["--max-latency", "1000", "--max-held", "0", "--min-samples", "20", "--interval", "0.05"]
+LENIENT = ["--max-latency", "1000000", "--max-held", "0", "--min-samples", "20", "--patience", "0",
+           "--interval", "0.05"]
 QUICK = ["--steps", "50%,100%", "--hold", "100ms", *LENIENT]
 
 
@@ -102,6 +103,23 @@ class Walk:
         return self.process.returncode, json.loads(output)
 
 
+def what_a_plan_would_strand():
+    with Target() as target:
+        comes(lambda: sum(row["old_live_blocks"] for row in target.mid()) > 0, "blocks in legacy")
+        done = run("route", target.pid, "--dry-run", "mid=next")
+        assert re.search(r"(?m)^1025 to 32k +legacy -> next; stays behind in legacy: "
+                         r"[0-9.]+ MiB in [0-9]+ blocks, which pin [0-9.]+ MiB$", done.stdout), done
+        # 3k shares legacy's class of 4 KiB with larger ones.
+        done = run("route", target.pid, "--dry-run", "3k=next@25%:thread")
+        assert re.search(r"(?m)^2817 to 3k +legacy -> next for a share; stays behind in legacy: up to ", done.stdout), done
+        assert all(row["state"] == "old" for row in target.mid()), "a dry run changes nothing"
+        # And once it is done, the status says the same: some of them live for ever.
+        assert run("route", target.pid, "mid=next").returncode == 0
+        shown = run("status", target.pid, "-i", "0").stdout
+        assert re.search(r"(?m)^draining +[0-9.]+ (MiB|KiB|B) in \d+ blocks left in legacy, in \d+ pages of", shown), shown
+        assert re.search(r"(?m)^ +at least \d+ s old", shown), shown
+
+
 def promoted():
     with Target(plan="tiny=next") as target:
         assert run("route", target.pid, "large=next, 4k=old").returncode == 0
@@ -129,7 +147,10 @@ def the_report_for_people():
         assert "promoted" in done.stdout and "\033" not in done.stdout
         assert "at 50% after" in done.stderr and "\033" not in done.stderr
         assert target.live_plan() == "2k-8k=next,16k=next"
-        assert run("unlatch", target.pid, "--all").returncode == 0
+        again = run("rollout", target.pid, "--classes", "mid", *QUICK)
+        assert again.returncode == 4 and "next's already" in again.stderr, again
+        assert target.live_plan() == "2k-8k=next,16k=next"
+        assert run("route", target.pid, "--clear").returncode == 0
         quiet = run("rollout", target.pid, "--classes", "mid", "--quiet", *QUICK)
         assert quiet.returncode == 0 and not quiet.stderr, quiet
 
@@ -187,7 +208,10 @@ def interrupted():
             assert not target.live_plan()
             assert run("unlatch", target.pid, "--all").returncode == 0
         walk = Walk(target, *QUICK, "--hold", "1h", "--on-interrupt", "leave")
-        walk.says("at 50%")
+        walk.says("at 50%.*go")
+        # What it goes by is seen from outside as well.
+        shown = run("status", target.pid, "-i", "0").stdout
+        assert re.search(r"(?m)^latency +[0-9]+ class(es)? timed; .* does worst: p99 .* times$", shown), shown
         walk.process.send_signal(signal.SIGINT)
         code, report = walk.end()
         assert (code, report["verdict"], report["rolled_back"]) == (12, "interrupted", False), report
@@ -280,7 +304,7 @@ def main():
         print("skipped: built for a sanitizer: there is no malloc to preload")
         return 77
     failures = 0
-    for test in (promoted, the_report_for_people, rolled_back_by_what_is_compared, rolled_back_by_somebody_else,
+    for test in (what_a_plan_would_strand, promoted, the_report_for_people, rolled_back_by_what_is_compared, rolled_back_by_somebody_else,
                  held_without_enough_to_go_by, interrupted, the_process_ends_meanwhile, overruled_by_another_plan,
                  a_process_that_does_not_answer_is_not_promoted, the_kill_switch_ends_it, wrong_command_lines):
         if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:

@@ -22,6 +22,8 @@ PATIENCE = 30  # seconds until something that has to come has not come
 
 COLOURS = ["#1d1f21", "#cc342b", "#3fa34d", "#d6a02c", "#3971ed", "#a36ac7", "#3aa6a6", "#c5c8c6",
            "#666666", "#ff5555", "#5fd75f", "#f0c04c", "#6c9ef8", "#c792ea", "#5fd7d7", "#ffffff"]
+DIM = len(COLOURS)  # no colour
+COLOURS.append("#666666")
 BLANK = (" ", None, None, False, False)  # character, colour, background, bold, reversed
 
 
@@ -203,7 +205,9 @@ class Screen:
                 colour, background, bold, reverse = BLANK[1:]
             elif value == 1:
                 bold = True
-            elif value in (22, 2):
+            elif value == 2:
+                colour = DIM if colour is None else colour
+            elif value == 22:
                 bold = False
             elif value == 7:
                 reverse = True
@@ -231,7 +235,7 @@ class Screen:
 
     def colours(self):
         """The colours in use, the default left out."""
-        return {c for row in self.cells for _, *cs, _, _ in row for c in cs if c is not None}
+        return {c for row in self.cells for _, *cs, _, _ in row for c in cs if c not in (None, DIM)}
 
     def html(self):
         out = ['<meta charset="utf-8"><style>body{margin:0;background:#1d1f21}pre{margin:0;padding:16px;'

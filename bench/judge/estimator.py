@@ -21,6 +21,8 @@ TRIM = 0.2
 TRIM_FROM = 7
 LEAST_ROUNDS = 5
 RESAMPLES = 2000
+# Of logarithms: what rounding leaves of an error that is none.
+NO_ERROR = 1e-12
 
 
 class Ratio:
@@ -81,7 +83,7 @@ def centre_interval(values, confidence=0.95, resamples=RESAMPLES, seed=1):
     centre, error = _centre_and_error(values, cut)
     if count < LEAST_ROUNDS:
         return centre, None, None
-    if error == 0:
+    if error <= NO_ERROR:
         return centre, centre, centre
     source = random.Random(seed)
     distances = []
@@ -89,10 +91,10 @@ def centre_interval(values, confidence=0.95, resamples=RESAMPLES, seed=1):
         again = source.choices(values, k=count)
         centre_again, error_again = _centre_and_error(again, cut)
         distance = abs(centre_again - centre)
-        if error_again > 0:
+        if error_again > NO_ERROR:
             distances.append(distance / error_again)
         else:
-            distances.append(math.inf if distance > 0 else 0.0)
+            distances.append(math.inf if distance > NO_ERROR else 0.0)
     distances.sort()
     reach = distances[min(resamples, math.ceil(confidence * resamples)) - 1] * error
     if math.isinf(reach):

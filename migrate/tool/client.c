@@ -338,7 +338,7 @@ static bool exchange(struct client *client, struct page_request *request,
 		request->sequence = answer->sequence + 1;
 	page_seal_request(request);
 	int inotify = watch_page(client);
-	bool answered = false;
+	bool answered = false, attended = true;
 	ssize_t bytes = (ssize_t)page_request_bytes(request->length);
 	if (pwrite(client->fd, request, (size_t)bytes, PAGE_AT_REQUEST) != bytes) {
 		(void)snprintf(error, CLIENT_ERROR_BYTES,
@@ -346,13 +346,18 @@ static bool exchange(struct client *client, struct page_request *request,
 			       (int)client->process.pid, strerror(errno));
 	} else {
 		for (;;) {
+			/* Asked before the answer is looked for: the last answer of a process that ends counts. */
+			attended = client_attended(client);
 			answered = read_answer(client, answer) &&
 				   answer->sequence == request->sequence;
-			if (answered || now_ns() > until_ns)
+			if (answered || !attended || now_ns() > until_ns)
 				break;
 			wait_for_event(inotify);
 		}
-		if (!answered)
+		if (!answered && !attended)
+			(void)snprintf(error, CLIENT_ERROR_BYTES, "%d: it ended, or left its page",
+				       (int)client->process.pid);
+		else if (!answered)
 			(void)snprintf(error, CLIENT_ERROR_BYTES,
 				       "%d: no answer within %g s: is it stopped?",
 				       (int)client->process.pid, client->patience_ms / 1e3);

@@ -29,12 +29,23 @@ _hakmem_pids()
 	done < <("${COMP_WORDS[0]}" ps 2>/dev/null)
 }
 
-# $1: a list of classes so far.
-_hakmem_classes()
+# $1: guards so far.
+_hakmem_guards()
 {
 	local head=''
 	[[ $1 == *,* ]] && head=${1%,*},
-	mapfile -t COMPREPLY < <(compgen -P "$head" -W 'tiny mid large huge --all' -- "${1##*,}")
+	[[ ${1##*,} == *=* ]] && return
+	mapfile -t COMPREPLY < <(compgen -P "$head" -W 'all misuse reservation held= latency= rss=' -- "${1##*,}")
+	compopt -o nospace 2>/dev/null
+}
+
+# $1: a list of classes so far, the rest: what else may stand there.
+_hakmem_classes()
+{
+	local head='' word=$1
+	shift
+	[[ $word == *,* ]] && head=${word%,*},
+	mapfile -t COMPREPLY < <(compgen -P "$head" -W "tiny mid large huge $*" -- "${word##*,}")
 }
 
 # $1: the word, the rest: what it may be.
@@ -43,6 +54,49 @@ _hakmem_words()
 	local word=$1
 	shift
 	mapfile -t COMPREPLY < <(compgen -W "$*" -- "$word")
+}
+
+# The options of a command; those that end in '=' take an argument.
+_hakmem_options()
+{
+	case $1 in
+	run) echo --plan= --plan-file= --control --guard= --lib= ;;
+	classes) echo --plan= --json ;;
+	ps) echo --json ;;
+	status) echo --json --each --interval= ;;
+	route) echo --dry-run --json --clear ;;
+	rollback | unlatch) echo --all --json ;;
+	kill-switch | guard) echo --off --json ;;
+	top) echo --interval= ;;
+	watch) echo --json-lines --interval= --count= ;;
+	rollout)
+		echo --classes= --steps= --hold= --patience= --on-patience= --on-interrupt= --max-latency= \
+			--quantile= --alpha= --min-samples= --max-held= --min-live= --interval= --json --quiet
+		;;
+	esac
+	echo --help --usage --version
+}
+
+# Whether an option takes an argument. $1: the command, $2: the option.
+_hakmem_takes()
+{
+	local options
+	options=$(_hakmem_options "$1")
+	[[ $2 == -[pfgli] || " ${options//$'\n'/ } " == *" $2= "* ]]
+}
+
+# What an option's argument may be. $1: the option, $2: the word.
+_hakmem_argument()
+{
+	case $1 in
+	-p | --plan) _hakmem_plan "$2" ;;
+	-g | --guard) _hakmem_guards "$2" ;;
+	-f | --plan-file | -l | --lib) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	--classes) _hakmem_classes "$2" ;;
+	--on-interrupt | --on-patience) _hakmem_words "$2" rollback leave ;;
+	--steps) _hakmem_words "$2" 1%,5%,25%,100% ;;
+	--hold | --patience) _hakmem_words "$2" 30s 5m 1h ;;
+	esac
 }
 
 _hakmem()
@@ -58,71 +112,82 @@ _hakmem()
 	done
 
 	local last=$((${#words[@]} - 1))
-	local current=${words[last]} previous=${words[last - 1]} command=${words[1]}
+	local current=${words[last]} previous=${words[last - 1]} command=${words[1]} place=0
 	COMPREPLY=()
 	if ((last == 1)); then
-		_hakmem_words "$current" run classes ps status route rollback unlatch kill-switch watch \
-			--help --usage --version
+		_hakmem_words "$current" run classes ps status route rollback unlatch kill-switch guard top \
+			rollout watch trace replay compare advise --help --usage --version
 		return
 	fi
-	if [[ $command != run ]]; then
-		_hakmem_other "$command" "$current" "$previous" "$last"
+	case $command in
+	trace | replay | compare | advise)
+		_hakmem_traces "$command" "$current" "$previous" "$last" "${words[2]}"
 		return
-	fi
-	# Whatever stands behind the program that run starts is the program's own affair.
-	for ((at = 2; at < last; at++)); do
-		case ${words[at]} in
-		-p | --plan | -f | --plan-file | -l | --lib) ((at++)) ;;
-		-*) ;;
-		*)
-			compopt -o default 2>/dev/null
-			return
-			;;
-		esac
-	done
-
-	case $previous in
-	-p | --plan) _hakmem_plan "$current" ;;
-	-f | --plan-file | -l | --lib) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
-	*)
-		case $current in
-		--plan=*) _hakmem_plan "${current#--plan=}" ;;
-		--plan-file=*) mapfile -t COMPREPLY < <(compgen -f -- "${current#--plan-file=}") ;;
-		--lib=*) mapfile -t COMPREPLY < <(compgen -f -- "${current#--lib=}") ;;
-		-*) _hakmem_words "$current" --plan --plan-file --control --lib --help --usage --version ;;
-		*) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
-		esac
 		;;
+	esac
+	# How many words that are no options stand before. Whatever stands behind the program that run starts
+	# is the program's own affair.
+	for ((at = 2; at < last; at++)); do
+		if _hakmem_takes "$command" "${words[at]}"; then
+			((at++))
+		elif [[ ${words[at]} != -* ]]; then
+			((place++))
+		fi
+	done
+	if [[ $command == run ]] && ((place > 0)); then
+		compopt -o default 2>/dev/null
+		return
+	fi
+
+	if _hakmem_takes "$command" "$previous"; then
+		_hakmem_argument "$previous" "$current"
+		return
+	elif [[ $current == --*=* ]]; then
+		_hakmem_argument "${current%%=*}" "${current#*=}"
+		return
+	fi
+	case $command,$place,$current in
+	*,*,-*)
+		_hakmem_words "$current" "$(_hakmem_options "$command")"
+		[[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+		;;
+	run,*) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
+	classes,* | ps,*) _hakmem_words "$current" "$(_hakmem_options "$command")" ;;
+	*,0,*) _hakmem_words "$current" "$(_hakmem_pids)" ;;
+	route,1,*) _hakmem_plan "$current" ;;
+	guard,1,*) _hakmem_guards "$current" ;;
+	rollback,*,* | unlatch,*,*) _hakmem_classes "$current" --all ;;
+	rollout,*,*) _hakmem_words "$current" --classes= && compopt -o nospace 2>/dev/null ;;
 	esac
 }
 
-# Every command but run. $1: which, $2: the word, $3: the one before, $4: its place.
-_hakmem_other()
+# The commands on traces. $1: which, $2: the word, $3: the one before, $4: its place, $5: the word behind the command.
+_hakmem_traces()
 {
 	local options='--help --usage --version'
-	case $1 in
-	classes) options+=' --plan --json' ;;
-	ps) options+=' --json' ;;
-	status) options+=' --json --each' ;;
-	route) options+=' --dry-run --json --clear' ;;
-	rollback | unlatch) options+=' --all' ;;
-	kill-switch) options+=' --off' ;;
-	watch) options+=' --json-lines --interval --count' ;;
+	case $1,$5 in
+	trace,import) options+=' --output --format --process' ;;
+	trace,info) options+=' --json --picture --format --process' ;;
+	trace,export) options+=' --output --format --process' ;;
+	replay,*) options+=' --plan --flip --preload --threads --pace --order=recorded --format --process --lib --json' ;;
+	compare,*)
+		options+=' --old --new --peer --rounds --html --guardrails --print-guardrails --threads --pace'
+		options+=' --format --lib --json'
+		;;
+	advise,*) options+=' --json' ;;
 	esac
 	case $1,$3,$2 in
-	classes,-p,* | classes,--plan,*) _hakmem_plan "$2" ;;
-	classes,*,--plan=*) _hakmem_plan "${2#--plan=}" ;;
+	trace,*,*) if (($4 == 2)); then
+		_hakmem_words "$2" import info export --help
+		return
+	fi ;;&
+	*,-p,* | *,--plan,* | *,--old,* | *,--new,*) _hakmem_plan "$2" ;;
+	*,*,--plan=* | *,*,--old=* | *,*,--new=*) _hakmem_plan "${2#*=}" ;;
+	*,--format,*) _hakmem_words "$2" memory_replay mtrace logalloc ;;
+	*,*,--format=*) _hakmem_words "${2#*=}" memory_replay mtrace logalloc ;;
+	*,*,--*=*) mapfile -t COMPREPLY < <(compgen -f -- "${2#*=}") ;;
 	*,*,-*) _hakmem_words "$2" "$options" ;;
-	classes,* | ps,*) _hakmem_words "$2" "$options" ;;
-	*)
-		if (($4 == 2)); then
-			_hakmem_words "$2" "$(_hakmem_pids)"
-		elif [[ $1 == route ]]; then
-			_hakmem_plan "$2"
-		elif [[ $1 == rollback || $1 == unlatch ]]; then
-			_hakmem_classes "$2"
-		fi
-		;;
+	*) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
 	esac
 }
 

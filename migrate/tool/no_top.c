@@ -5,6 +5,7 @@
 int tool_top(int argc, char **argv)
 {
 	(void)argc;
-	tool_error(argv[0], "built without ncurses; `hakmem status' and `hakmem watch' tell the same");
+	tool_error(argv[0],
+		   "built without ncurses; `hakmem status' and `hakmem watch' tell the same");
 	return EXIT_FAILED;
 }

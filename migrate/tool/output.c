@@ -37,13 +37,16 @@ const char *output_count(double count, char out[OUTPUT_BYTES])
 	size_t unit = 0;
 
 	if (count < 99999.5) {
-		(void)snprintf(out, OUTPUT_BYTES, count < 9.5 && count != (double)(int)count ? "%.1f" : "%.0f",
-			       count);
+		(void)snprintf(out, OUTPUT_BYTES,
+			       count < 9.5 && count != (double)(int)count ? "%.1f" : "%.0f", count);
 		return out;
 	}
 	for (count /= 1000; count >= 999.5 && unit + 2 < sizeof(units); unit++)
 		count /= 1000;
-	(void)snprintf(out, OUTPUT_BYTES, "%.*f %c", count < 9.995 ? 2 : count < 99.95 ? 1 : 0,
+	(void)snprintf(out, OUTPUT_BYTES, "%.*f %c",
+		       count < 9.995   ? 2
+		       : count < 99.95 ? 1
+				       : 0,
 		       count, units[unit]);
 	return out;
 }
@@ -60,7 +63,8 @@ const char *output_time(uint64_t seconds, char out[OUTPUT_BYTES])
 		(void)snprintf(out, OUTPUT_BYTES, "%u h %u min", (unsigned)hours,
 			       (unsigned)(minutes % 60));
 	else
-		(void)snprintf(out, OUTPUT_BYTES, "%llu d %llu h", hours / 24, hours % 24);
+		(void)snprintf(out, OUTPUT_BYTES, "%llu d %u h", hours / 24,
+			       (unsigned)(hours % 24));
 	return out;
 }
 
@@ -96,7 +100,7 @@ const char *output_colour(enum output_colour colour)
 	static const char *const sequences[] = {
 		[OUTPUT_PLAIN] = "\033[0m",   [OUTPUT_GREEN] = "\033[32m",
 		[OUTPUT_YELLOW] = "\033[33m", [OUTPUT_RED] = "\033[31m",
-		[OUTPUT_BOLD] = "\033[1m",
+		[OUTPUT_BOLD] = "\033[1m",    [OUTPUT_DIM] = "\033[2m",
 	};
 	return isatty(STDOUT_FILENO) && output_wants_colour() ? sequences[colour] : "";
 }

@@ -30,7 +30,14 @@ unsigned output_width(void);
 bool output_wants_colour(void);
 
 /* The escape sequence on a terminal that wants colours (NO_COLOR is empty), else "". */
-enum output_colour { OUTPUT_PLAIN, OUTPUT_GREEN, OUTPUT_YELLOW, OUTPUT_RED, OUTPUT_BOLD };
+enum output_colour {
+	OUTPUT_PLAIN,
+	OUTPUT_GREEN,
+	OUTPUT_YELLOW,
+	OUTPUT_RED,
+	OUTPUT_BOLD,
+	OUTPUT_DIM
+};
 const char *output_colour(enum output_colour colour);
 
 /* Prints the object and a newline, over many lines or in one, and gives it back. */

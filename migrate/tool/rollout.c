@@ -64,7 +64,7 @@ static struct rollout rollout;
 static struct report report;
 static struct latency canary_before, old_before; /* when the step began */
 static struct latency canary_since, old_since;
-static char plan_before[PLAN_TEXT_MAX + 8];	 /* the live plan that was there */
+static char plan_before[PLAN_TEXT_MAX + 8]; /* the live plan that was there */
 static bool had_plan;
 static char plan_now[PLAN_TEXT_MAX + 8]; /* ours */
 
@@ -183,9 +183,13 @@ static const char *obstacle(const struct arguments *arguments)
 {
 	if (status.kill_switch)
 		return "its kill switch is on";
-	for (unsigned i = 0; i < NEXT_CLASSES; i++)
+	for (unsigned i = 0; i < NEXT_CLASSES; i++) {
 		if (arguments->named[i] && status.class[i].latched)
 			return "some of these classes are latched: `hakmem unlatch' first";
+		/* A small share would send most threads back. */
+		if (arguments->named[i] && status.class[i].state == HAKMEM_STATE_NEXT)
+			return "some of these classes are next's already";
+	}
 	return NULL;
 }
 
@@ -427,12 +431,18 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ .name = "classes", .key = KEY_CLASSES, .arg = "CLASSES", .doc = "Which, as in plans: 2k-8k, mid" },
+	{ .name = "classes",
+	  .key = KEY_CLASSES,
+	  .arg = "CLASSES",
+	  .doc = "Which, as in plans: 2k-8k, mid" },
 	{ .name = "steps",
 	  .key = KEY_STEPS,
 	  .arg = "SHARES",
 	  .doc = "Shares of the threads, one after the other; default: 1%,5%,25%,100%" },
-	{ .name = "hold", .key = KEY_HOLD, .arg = "TIME", .doc = "A step lasts at least so long; default: 30s" },
+	{ .name = "hold",
+	  .key = KEY_HOLD,
+	  .arg = "TIME",
+	  .doc = "A step lasts at least so long; default: 30s" },
 	{ .name = "patience",
 	  .key = KEY_PATIENCE,
 	  .arg = "TIME",
@@ -449,7 +459,10 @@ static const struct argp_option options[] = {
 	  .key = KEY_MAX_LATENCY,
 	  .arg = "RATIO",
 	  .doc = "Of the canary's latency to the old cohort's; default: 1.5, 0: whatever it is" },
-	{ .name = "quantile", .key = KEY_QUANTILE, .arg = "P", .doc = "Which latency; default: 0.99" },
+	{ .name = "quantile",
+	  .key = KEY_QUANTILE,
+	  .arg = "P",
+	  .doc = "Which latency; default: 0.99" },
 	{ .name = "alpha",
 	  .key = KEY_ALPHA,
 	  .arg = "P",

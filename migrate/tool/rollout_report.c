@@ -20,14 +20,14 @@ static const struct end {
 	[REPORT_PROMOTED] = { "promoted", "promoted: every step held", EXIT_OK, OUTPUT_GREEN },
 	[REPORT_ROLLED_BACK] = { "rolled back", "rolled back", EXIT_ROLLED_BACK, OUTPUT_RED },
 	[REPORT_HELD] = { "held", "held until patience was over", EXIT_HELD, OUTPUT_YELLOW },
-	[REPORT_OVERRULED] = { "overruled",
-			       "stopped: somebody gave the process another live plan", EXIT_HELD,
-			       OUTPUT_YELLOW },
+	[REPORT_OVERRULED] = { "overruled", "stopped: somebody gave the process another live plan",
+			       EXIT_HELD, OUTPUT_YELLOW },
 	[REPORT_INTERRUPTED] = { "interrupted", "interrupted", EXIT_INTERRUPTED, OUTPUT_YELLOW },
 	[REPORT_ENDED] = { "process ended", "the process ended meanwhile", EXIT_ENDED,
 			   OUTPUT_YELLOW },
 	[REPORT_REFUSED] = { "refused", "the process refused", EXIT_REFUSED, OUTPUT_RED },
-	[REPORT_LOST] = { "no answer", "the process does not answer: what was asked last may still come",
+	[REPORT_LOST] = { "no answer",
+			  "the process does not answer: what was asked last may still come",
 			  EXIT_NO_ANSWER, OUTPUT_RED },
 };
 
@@ -52,8 +52,9 @@ static const char *share_of_step(const struct report_step *step, char out[SHARE_
 void report_begin_step(struct report *report, uint32_t share, uint64_t now_ns)
 {
 	if (report->steps < ROLLOUT_STEPS_MAX)
-		report->step[report->steps++] =
-			(struct report_step){ .share = share, .begun_ns = now_ns, .ended_ns = now_ns };
+		report->step[report->steps++] = (struct report_step){ .share = share,
+								      .begun_ns = now_ns,
+								      .ended_ns = now_ns };
 }
 
 void report_look(struct report *report, const struct rollout_verdict *verdict, uint64_t now_ns,
@@ -104,8 +105,8 @@ static const char *interval_text(const struct interval *ratio, char out[2 * OUTP
 static void print_step(const struct report *report, const struct report_step *step)
 {
 	const struct rollout_verdict *verdict = &step->verdict;
-	char share[SHARE_TEXT_BYTES], canary[OUTPUT_BYTES], old[OUTPUT_BYTES], counts[2][OUTPUT_BYTES],
-		ratio[2 * OUTPUT_BYTES], held[OUTPUT_BYTES] = "?";
+	char share[SHARE_TEXT_BYTES], canary[OUTPUT_BYTES], old[OUTPUT_BYTES],
+		counts[2][OUTPUT_BYTES], ratio[2 * OUTPUT_BYTES], held[OUTPUT_BYTES] = "?";
 	/* With the whole there is nobody left to compare with. */
 	bool compared = report->limits->latency_ratio > 0 && step->share < SHARE_WHOLE;
 
@@ -133,8 +134,9 @@ void report_print(const struct report *report)
 	       (int)report->client->process.pid, report->classes, output_colour(OUTPUT_PLAIN));
 	if (report->steps > 0)
 		printf("%s%7s  %7s  %-9s  %10s  %7s  %10s  %7s  %-14s  %5s  %s%s\n",
-		       output_colour(OUTPUT_BOLD), "step", "seconds", "outcome", "canary", "samples",
-		       "old", "samples", "their ratio", "held", "why", output_colour(OUTPUT_PLAIN));
+		       output_colour(OUTPUT_BOLD), "step", "seconds", "outcome", "canary",
+		       "samples", "old", "samples", "their ratio", "held", "why",
+		       output_colour(OUTPUT_PLAIN));
 	for (unsigned i = 0; i < report->steps; i++)
 		print_step(report, &report->step[i]);
 	printf("%s%s%s", output_colour(end->colour), end->text, output_colour(OUTPUT_PLAIN));
@@ -181,9 +183,8 @@ static struct json_object *json_of_step(const struct report_step *step)
 	add(object, "old_samples", json_object_new_uint64(verdict->old_count));
 	add(object, "ratio_low", json_object_new_double(verdict->ratio.low));
 	add(object, "ratio_high",
-	    verdict->ratio.high < SEQUENCE_UNBOUNDED
-		    ? json_object_new_double(verdict->ratio.high)
-		    : NULL);
+	    verdict->ratio.high < SEQUENCE_UNBOUNDED ? json_object_new_double(verdict->ratio.high)
+						     : NULL);
 	add(object, "held", json_object_new_string(rollout_outcome_name(verdict->held)));
 	add(object, "held_ratio", known(verdict->held_ratio));
 	return object;

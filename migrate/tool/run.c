@@ -4,6 +4,8 @@
  * Everything that can be found wrong is found before the program starts; after exec() there is only
  * the library's one line on stderr.
  */
+#include "migrate/guard_setting.h"
+#include "migrate/record_options.h"
 #include "migrate/tool/tool.h"
 
 #include <argp.h>
@@ -14,8 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#define KEY_RECORD_OPTIONS 256
+
 struct arguments {
-	const char *plan, *plan_file, *library; /* NULL: not given */
+	const char *plan, *plan_file, *guard, *library; /* NULL: not given */
+	const char *record, *record_options;		/* the same */
 	bool control;
 	char **command; /* NULL-terminated, at least one */
 };
@@ -33,6 +38,15 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'c':
 		arguments->control = true;
+		return 0;
+	case 'g':
+		arguments->guard = argument;
+		return 0;
+	case 'r':
+		arguments->record = argument;
+		return 0;
+	case KEY_RECORD_OPTIONS:
+		arguments->record_options = argument;
 		return 0;
 	case 'l':
 		arguments->library = argument;
@@ -65,27 +79,37 @@ static bool preload(const char *library)
 	return done;
 }
 
-/* What the library reads from the environment. */
-static bool set_environment(const struct arguments *arguments)
+/* The program may change its directory. What is named need not be there yet. */
+static bool set_path(const char *name, const char *value)
 {
 	char path[PATH_MAX];
 
+	if (value[0] == '/')
+		return setenv(name, value, 1) == 0;
+	size_t length = getcwd(path, sizeof(path)) ? strlen(path) : sizeof(path);
+	errno = ENAMETOOLONG;
+	if (length + strlen(value) + 2 > sizeof(path))
+		return false;
+	path[length] = '/';
+	strcpy(path + length + 1, value);
+	return setenv(name, path, 1) == 0;
+}
+
+/* What the library reads from the environment. */
+static bool set_environment(const struct arguments *arguments)
+{
 	if (arguments->plan && setenv("HAKMEM_PLAN", arguments->plan, 1) != 0)
 		return false;
 	if (arguments->control && setenv("HAKMEM_CONTROL", "1", 1) != 0)
 		return false;
-	if (!arguments->plan_file)
-		return true;
-	/* The program may change its directory. The file itself need not be there yet. */
-	if (arguments->plan_file[0] == '/')
-		return setenv("HAKMEM_PLAN_FILE", arguments->plan_file, 1) == 0;
-	size_t length = getcwd(path, sizeof(path)) ? strlen(path) : sizeof(path);
-	errno = ENAMETOOLONG;
-	if (length + strlen(arguments->plan_file) + 2 > sizeof(path))
+	if (arguments->guard && setenv("HAKMEM_GUARD", arguments->guard, 1) != 0)
 		return false;
-	path[length] = '/';
-	strcpy(path + length + 1, arguments->plan_file);
-	return setenv("HAKMEM_PLAN_FILE", path, 1) == 0;
+	if (arguments->record_options &&
+	    setenv("HAKMEM_RECORD_OPTIONS", arguments->record_options, 1) != 0)
+		return false;
+	if (arguments->record && !set_path("HAKMEM_RECORD", arguments->record))
+		return false;
+	return !arguments->plan_file || set_path("HAKMEM_PLAN_FILE", arguments->plan_file);
 }
 
 int tool_run(int argc, char **argv)
@@ -103,6 +127,20 @@ int tool_run(int argc, char **argv)
 		{ .name = "control",
 		  .key = 'c',
 		  .doc = "With a control page, so that this command finds and steers the process" },
+		{ .name = "guard",
+		  .key = 'g',
+		  .arg = "GUARDS",
+		  .doc = "What makes it roll back by itself: see `hakmem guard'" },
+		{ .name = "record",
+		  .key = 'r',
+		  .arg = "DIR",
+		  .doc = "Record what the program allocates, and all that it starts, each process "
+			 "into a folder of its own in this one" },
+		{ .name = "record-options",
+		  .key = KEY_RECORD_OPTIONS,
+		  .arg = "WORDS",
+		  .doc = "What to record: \"share=1% by=thread classes=2k-8k ring\", see "
+			 "docs/RECORD.md" },
 		{ .name = "lib",
 		  .key = 'l',
 		  .arg = "FILE",
@@ -121,12 +159,24 @@ int tool_run(int argc, char **argv)
 	};
 	struct arguments arguments = { .plan = NULL };
 	const char *plan_text;
-	char library[PATH_MAX];
+	char library[PATH_MAX], error[RECORD_ERROR_BYTES];
+	struct record_options unused;
 	struct plan plan;
+	struct guard_setting guards;
 
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
 	if (!tool_read_plan(argv[0], arguments.plan, &plan, &plan_text))
 		return EXIT_USAGE;
+	const char *problem = guard_read_setting(&guards, arguments.guard ? arguments.guard : "");
+	if (problem) {
+		tool_error(argv[0], "--guard: %s", problem);
+		return EXIT_USAGE;
+	}
+	if (!record_options_parse(&unused, arguments.record_options ? arguments.record_options : "",
+				  error)) {
+		tool_error(argv[0], "--record-options: %s", error);
+		return EXIT_USAGE;
+	}
 	if (!library_find(argv[0], arguments.library, library))
 		return EXIT_NO_LIBRARY;
 	if (!preload(library) || !set_environment(&arguments)) {

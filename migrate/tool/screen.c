@@ -3,7 +3,7 @@
  *
  *     redis-server (4711)  up 2 h 13 min, 45.1 MiB resident, 5 threads, hakmem 0.1.0
  *     live plan  mid=next@25%:thread/control
- *
+ *     guards, and what flips left behind
  *     pool  live  ...  malloc/s  history     next and legacy, two lines
  *
  *     sizes  state  ...                      a line for every row of classes; the selected one is reversed
@@ -61,9 +61,15 @@ static attr_t in_colour(enum output_colour colour)
 /* A rate as one character of a graph. */
 static void put_level(int y, unsigned x, double rate, double most)
 {
-	static const char *const blocks[] = { " ", "\xe2\x96\x81", "\xe2\x96\x82", "\xe2\x96\x83",
-					      "\xe2\x96\x84", "\xe2\x96\x85", "\xe2\x96\x86",
-					      "\xe2\x96\x87", "\xe2\x96\x88" };
+	static const char *const blocks[] = { " ",
+					      "\xe2\x96\x81",
+					      "\xe2\x96\x82",
+					      "\xe2\x96\x83",
+					      "\xe2\x96\x84",
+					      "\xe2\x96\x85",
+					      "\xe2\x96\x86",
+					      "\xe2\x96\x87",
+					      "\xe2\x96\x88" };
 	static const char *const plain[] = { " ", ".", ".", ":", ":", "-", "=", "+", "#" };
 	bool unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	size_t level = rate > 0 && most > 0 ? 1 + (size_t)(rate / most * 7.0) : 0;
@@ -152,7 +158,8 @@ static void draw_head(const struct screen *screen)
 	show_title(screen->client, screen->usage, title);
 	put(0, 0, A_BOLD, "%s", title);
 	if (now->kill_switch)
-		x = put(1, x, in_colour(OUTPUT_RED) | A_BOLD, "kill switch on: everything is old  ");
+		x = put(1, x, in_colour(OUTPUT_RED) | A_BOLD,
+			"kill switch on: everything is old  ");
 	for (unsigned i = HAKMEM_SOURCE_LIVE; i >= HAKMEM_SOURCE_ENVIRONMENT; i--) {
 		if (now->source[i].error[0])
 			x = put(1, x, in_colour(OUTPUT_RED), "%s refused: %s  ", names[i],
@@ -162,6 +169,30 @@ static void draw_head(const struct screen *screen)
 	}
 	if (x == 0)
 		x = put(1, x, A_NORMAL, "no plan: everything is old  ");
+}
+
+/* Guards that are armed, and what flips left behind. */
+static void draw_notes(const struct screen *screen, int y)
+{
+	const struct page_status *now = screen->now;
+	struct show_stranded stranded;
+	char bytes[OUTPUT_BYTES];
+	unsigned x = 0;
+
+	show_stranded(now, &stranded);
+	if (now->guard_trips > 0)
+		x = put(y, x, in_colour(OUTPUT_RED) | A_BOLD,
+			"guards rolled back %" PRIu64 " time%s  ", now->guard_trips,
+			now->guard_trips == 1 ? "" : "s");
+	if (now->guard[0])
+		x = put(y, x, A_NORMAL, "guards %s  ", now->guard);
+	if (stranded.old_blocks > 0)
+		x = put(y, x, in_colour(OUTPUT_YELLOW),
+			"left in legacy: %s in %" PRIu64 " blocks  ",
+			output_bytes(stranded.old_bytes, bytes), stranded.old_blocks);
+	if (stranded.next_blocks > 0)
+		put(y, x, in_colour(OUTPUT_YELLOW), "left in next: %s in %" PRIu64 " blocks",
+		    output_bytes(stranded.next_bytes, bytes), stranded.next_blocks);
 }
 
 /* --- the rows ------------------------------------------------------------------------------------- */
@@ -180,7 +211,8 @@ static void draw_row(const struct screen *screen, const struct table_layout *lay
 		table_cell(layout, screen->now, row, column, cell);
 		attr_t colour = column == COLUMN_STATE
 					? in_colour(table_colour(&screen->now->class[row->first]))
-					: A_NORMAL;
+				: table_is_empty(cell) && !selected ? A_DIM
+								    : A_NORMAL;
 		put(y, layout->at[column], colour | reversed, "%s", cell);
 	}
 }
@@ -220,13 +252,13 @@ static void figures_text(const struct table_figures *figures, char out[LINE_BYTE
 		(void)snprintf(out, LINE_BYTES, "not told");
 		return;
 	}
-	(void)snprintf(out, LINE_BYTES, "%s live in %" PRIu64 "%s%s, %s malloc/s",
-		       output_bytes(figures->bytes, live), figures->blocks,
-		       figures->held_bytes == HAKMEM_UNKNOWN ? "" : ", held in ",
-		       figures->held_bytes == HAKMEM_UNKNOWN ? ""
-							     : output_bytes(figures->held_bytes, held),
-		       figures->mallocs_per_s < 0 ? "?"
-						  : output_count(figures->mallocs_per_s, mallocs));
+	(void)snprintf(
+		out, LINE_BYTES, "%s live in %" PRIu64 "%s%s, %s malloc/s",
+		output_bytes(figures->bytes, live), figures->blocks,
+		figures->held_bytes == HAKMEM_UNKNOWN ? "" : ", held in ",
+		figures->held_bytes == HAKMEM_UNKNOWN ? ""
+						      : output_bytes(figures->held_bytes, held),
+		figures->mallocs_per_s < 0 ? "?" : output_count(figures->mallocs_per_s, mallocs));
 }
 
 /* What the columns had no room for. */
@@ -241,10 +273,18 @@ static void draw_selected(const struct screen *screen, int y)
 
 	figures_text(&row->next, next);
 	figures_text(&row->old, old);
-	unsigned x = put(y, 0, A_BOLD, "%s", table_sizes(screen->now, row->first, row->last, sizes));
-	x = put(y, x, in_colour(table_colour(class)), "  %s %s", table_state(class),
-		table_cohort(class, share));
-	put(y, x, A_NORMAL, "  %s", show_why(class, why));
+	unsigned x =
+		put(y, 0, A_BOLD, "%s", table_sizes(screen->now, row->first, row->last, sizes));
+	x = put(y, x, in_colour(table_colour(class)), "  %s", table_state(class));
+	const char *cohort = table_cohort(class, share);
+	if (!table_is_empty(cohort))
+		x = put(y, x, A_NORMAL, "  %s", cohort);
+	x = put(y, x, A_NORMAL, "  %s", show_why(class, why));
+	if (row->first == row->last && class->canary_samples > 0 && class->old_samples > 0)
+		put(y, x, A_NORMAL,
+		    "  p99 %" PRIu64 " ns of %" PRIu64 ", old %" PRIu64 " ns of %" PRIu64,
+		    class->canary_p99_ns, class->canary_samples, class->old_p99_ns,
+		    class->old_samples);
 	put(y + 1, 0, A_NORMAL, "next: %s   %s: %s%s", next, show_owner(class->old_side), old,
 	    row->elsewhere_bytes ? ", with a larger class that legacy has for both" : "");
 }
@@ -273,13 +313,17 @@ static void draw_help(int y)
 unsigned screen_draw(struct screen *screen)
 {
 	bool tall = LINES >= 16;
-	int rows_at = LINES >= 12 ? (tall ? 7 : 5) : 1, rows_end = LINES - 1 - (tall ? 2 : 0);
+	int airy = LINES >= 20; /* a blank line more */
+	int rows_at = LINES >= 12 ? (tall ? 7 + airy : 5) : 1,
+	    rows_end = LINES - 1 - (tall ? 2 : 0);
 	unsigned room = 0;
 
 	(void)erase();
 	draw_head(screen);
+	if (tall)
+		draw_notes(screen, 2);
 	if (rows_at > 1)
-		draw_pools(screen, tall ? 3 : 2);
+		draw_pools(screen, tall ? 3 + airy : 2);
 	if (screen->help)
 		draw_help(rows_at);
 	else
@@ -288,8 +332,8 @@ unsigned screen_draw(struct screen *screen)
 		draw_selected(screen, rows_end);
 	if (screen->message[0])
 		put(LINES - 1, 0,
-		    screen->confirms || screen->trouble ? in_colour(OUTPUT_RED) | A_BOLD : A_BOLD, "%s",
-		    screen->message);
+		    screen->confirms || screen->trouble ? in_colour(OUTPUT_RED) | A_BOLD : A_BOLD,
+		    "%s", screen->message);
 	else
 		put(LINES - 1, 0, A_NORMAL,
 		    "r roll back  R all  u unlatch  K kill switch  a all  g alike  + - pace  ? help  q quit");

@@ -23,6 +23,7 @@ void show_make_safe(struct client *client, struct page_status *status)
 	output_make_safe(client->header.library);
 	output_make_safe(status->salt);
 	output_make_safe(status->plan_file);
+	output_make_safe(status->guard);
 	for (unsigned i = 0; i < 4; i++) {
 		output_make_safe(status->source[i].text);
 		output_make_safe(status->source[i].error);
@@ -72,7 +73,8 @@ static void show_plans(const struct page_status *status)
 
 	for (unsigned i = HAKMEM_SOURCE_LIVE; i >= HAKMEM_SOURCE_ENVIRONMENT; i--) {
 		if (status->source[i].present)
-			printf("%-12s %s\n", names[i], status->source[i].text);
+			printf("%-12s %s\n", names[i],
+			       status->source[i].length > 0 ? status->source[i].text : "(empty)");
 		if (status->source[i].error[0])
 			printf("%-12s %srefused: %s%s\n", names[i], output_colour(OUTPUT_RED),
 			       status->source[i].error, output_colour(OUTPUT_PLAIN));
@@ -90,6 +92,103 @@ static void show_plans(const struct page_status *status)
 		printf("; the last change took %.1f us, the worst %.1f us",
 		       (double)status->last_flip_ns / 1e3, (double)status->worst_flip_ns / 1e3);
 	putchar('\n');
+}
+
+static void show_guards(const struct page_status *status)
+{
+	if (!status->guard[0] && status->guard_trips == 0)
+		return;
+	printf("%-12s %s", "guards", status->guard[0] ? status->guard : "none any more");
+	if (status->guard_trips > 0)
+		printf("%s; rolled back %" PRIu64 " time%s%s", output_colour(OUTPUT_RED),
+		       status->guard_trips, status->guard_trips == 1 ? "" : "s",
+		       output_colour(OUTPUT_PLAIN));
+	if (status->guard_misuses > 0)
+		printf("; %" PRIu64 " misuses survived, %" PRIu64 " pages quarantined",
+		       status->guard_misuses, status->next_quarantined_pages);
+	putchar('\n');
+}
+
+/* How canaries of threads do: the one that does worst stands for all. */
+static void show_canaries(const struct page_status *status)
+{
+	const struct hakmem_class *worst = NULL;
+	char sizes[2 * OUTPUT_BYTES], high[OUTPUT_BYTES] = "?";
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < NEXT_CLASSES; i++) {
+		const struct hakmem_class *class = &status->class[i];
+		if (class->canary_samples == 0 || class->old_samples == 0 ||
+		    class->ratio_low == HAKMEM_UNKNOWN)
+			continue;
+		count++;
+		if (!worst || class->ratio_low > worst->ratio_low)
+			worst = class;
+	}
+	if (!worst)
+		return;
+	if (worst->ratio_high != HAKMEM_UNKNOWN)
+		(void)snprintf(high, sizeof(high), "%.2f", (double)worst->ratio_high / 1000);
+	printf("%-12s %u class%s timed; %s does worst: p99 %" PRIu64 " ns of %" PRIu64
+	       " against %" PRIu64 " ns of %" PRIu64 ", %.2f to %s times\n",
+	       "latency", count, count == 1 ? "" : "es",
+	       table_sizes(status, worst->number, worst->number, sizes), worst->canary_p99_ns,
+	       worst->canary_samples, worst->old_p99_ns, worst->old_samples,
+	       (double)worst->ratio_low / 1000, high);
+}
+
+void show_stranded(const struct page_status *status, struct show_stranded *out)
+{
+	*out = (struct show_stranded){ .youngest_ns = HAKMEM_UNKNOWN };
+	for (unsigned i = 0; i < NEXT_CLASSES; i++) {
+		const struct hakmem_class *class = &status->class[i];
+		/* legacy's class counts with the largest of those that share it. */
+		bool counts = class->old_class_bytes &&
+			      (i + 1 == NEXT_CLASSES ||
+			       status->class[i + 1].old_class_bytes != class->old_class_bytes);
+		bool left_old = class->state == HAKMEM_STATE_NEXT && counts &&
+				class->old_live_blocks > 0;
+		bool left_next = class->state == HAKMEM_STATE_OLD && class->next_live_blocks > 0;
+		if (left_old) {
+			out->old_blocks += class->old_live_blocks;
+			out->old_bytes += class->old_live_bytes;
+			out->old_pages += class->old_pinned_pages;
+			out->old_pinned_bytes += class->old_pinned_bytes;
+		}
+		if (left_next) {
+			out->next_blocks += class->next_live_blocks;
+			out->next_bytes += class->next_live_bytes;
+			out->next_held_bytes += class->next_held_bytes;
+		}
+		if ((left_old || left_next) && class->flipped_ns < out->youngest_ns)
+			out->youngest_ns = class->flipped_ns;
+	}
+}
+
+/* What flips left behind, and how long it has been there at least. */
+static void print_stranded_now(const struct page_status *status)
+{
+	struct show_stranded stranded;
+	char live[OUTPUT_BYTES], held[OUTPUT_BYTES], age[OUTPUT_BYTES];
+
+	show_stranded(status, &stranded);
+	if (stranded.old_blocks > 0)
+		printf("%-12s %s in %" PRIu64 " blocks left in legacy, in %" PRIu64
+		       " pages of %s\n",
+		       "draining", output_bytes(stranded.old_bytes, live), stranded.old_blocks,
+		       stranded.old_pages, output_bytes(stranded.old_pinned_bytes, held));
+	if (stranded.next_blocks > 0)
+		printf("%-12s %s in %" PRIu64 " blocks left in next, in pages of %s\n", "draining",
+		       output_bytes(stranded.next_bytes, live), stranded.next_blocks,
+		       output_bytes(stranded.next_held_bytes, held));
+	if (stranded.youngest_ns != HAKMEM_UNKNOWN)
+		printf("%-12s at least %s old", "",
+		       output_time(stranded.youngest_ns / 1000000000, age));
+	if (stranded.youngest_ns != HAKMEM_UNKNOWN && status->drain_left > 0)
+		printf("; %" PRIu64 " thread%s still to empty their caches of legacy's",
+		       status->drain_left, status->drain_left == 1 ? " has" : "s have");
+	if (stranded.youngest_ns != HAKMEM_UNKNOWN)
+		putchar('\n');
 }
 
 static void show_pools(const struct page_status *status)
@@ -113,7 +212,8 @@ static void show_pools(const struct page_status *status)
 	       output_bytes(status->legacy_mapped_bytes, mapped),
 	       output_bytes(status->legacy_resident_free_bytes, idle),
 	       output_bytes(status->legacy_purged_bytes, purged), "-",
-	       output_count((double)(status->legacy_lock_waits + status->legacy_table_waits), waits),
+	       output_count((double)(status->legacy_lock_waits + status->legacy_table_waits),
+			    waits),
 	       output_count((double)status->legacy_remote_frees, remote));
 }
 
@@ -129,15 +229,18 @@ static void show_classes(const struct page_status *now, const struct page_status
 	printf("\n%s\n%s%s%s\n", over, output_colour(OUTPUT_BOLD), heads,
 	       output_colour(OUTPUT_PLAIN));
 	for (unsigned i = 0; i < count; i++) {
-		const char *colour =
-			output_colour(table_colour(&now->class[rows[i].first]));
+		enum output_colour state = table_colour(&now->class[rows[i].first]);
 		for (unsigned column = 0, between = 0; column < TABLE_COLUMNS; column++) {
 			if (!layout.shown[column])
 				continue;
 			table_cell(&layout, now, &rows[i], column, cell);
+			enum output_colour colour = column == COLUMN_STATE ? state
+						    : table_is_empty(cell) ? OUTPUT_DIM
+									   : OUTPUT_PLAIN;
+			bool plain = colour == OUTPUT_PLAIN;
 			printf("%s%s%s%s", between++ ? "  " : "",
-			       column == COLUMN_STATE ? colour : "", cell,
-			       column == COLUMN_STATE ? output_colour(OUTPUT_PLAIN) : "");
+			       plain ? "" : output_colour(colour), cell,
+			       plain ? "" : output_colour(OUTPUT_PLAIN));
 		}
 		putchar('\n');
 	}
@@ -148,10 +251,12 @@ void show_title(const struct client *client, const struct client_usage *usage,
 {
 	char resident[OUTPUT_BYTES], age[OUTPUT_BYTES];
 
-	(void)snprintf(out, SHOW_TITLE_BYTES, "%s (%d)  up %s, %s resident, %" PRIu64 " thread%s, hakmem %s",
+	(void)snprintf(out, SHOW_TITLE_BYTES,
+		       "%s (%d)  up %s, %s resident, %" PRIu64 " thread%s, hakmem %s",
 		       client->header.program, (int)client->process.pid,
-		       output_time(usage->age_s, age), output_bytes(usage->resident_bytes, resident),
-		       usage->threads, usage->threads == 1 ? "" : "s", client->header.library);
+		       output_time(usage->age_s, age),
+		       output_bytes(usage->resident_bytes, resident), usage->threads,
+		       usage->threads == 1 ? "" : "s", client->header.library);
 }
 
 void show_status(const struct client *client, const struct page_status *now,
@@ -164,6 +269,9 @@ void show_status(const struct client *client, const struct page_status *now,
 	show_title(client, &usage, title);
 	printf("%s%s%s\n", output_colour(OUTPUT_BOLD), title, output_colour(OUTPUT_PLAIN));
 	show_plans(now);
+	show_guards(now);
+	show_canaries(now);
+	print_stranded_now(now);
 	show_pools(now);
 	show_classes(now, before, each);
 }
@@ -183,8 +291,8 @@ static const char *place_name(uint32_t state, uint32_t owner)
 
 /* What stays behind in the pool that a class leaves. */
 struct stranded {
-	bool known;	/* the pool tells */
-	bool up_to;	/* it counts blocks of other sizes with these */
+	bool known; /* the pool tells */
+	bool up_to; /* it counts blocks of other sizes with these */
 	uint64_t blocks, bytes, pinned_bytes;
 };
 
@@ -198,6 +306,7 @@ static void add_stranded(struct stranded *stranded, const struct page_status *st
 		stranded->known = true;
 		stranded->blocks += class->next_live_blocks;
 		stranded->bytes += class->next_live_bytes;
+		stranded->pinned_bytes += class->next_held_bytes;
 		return;
 	}
 	if (old == 0)
@@ -247,8 +356,7 @@ static void show_move(const struct page_status *status, unsigned first, unsigned
 
 	for (unsigned number = first; number < end; number++)
 		add_stranded(&stranded, status, number, end);
-	printf("%-16s  %s -> %s; stays behind in %s: ",
-	       table_sizes(status, first, end - 1, sizes),
+	printf("%-16s  %s -> %s; stays behind in %s: ", table_sizes(status, first, end - 1, sizes),
 	       place_name(class->state, class->served_by),
 	       place_name(status->would_be[first].state, status->would_be[first].served_by),
 	       show_owner(class->served_by));

@@ -27,6 +27,15 @@ void show_title(const struct client *client, const struct client_usage *usage,
 void show_status(const struct client *client, const struct page_status *now,
 		 const struct page_status *before, bool each);
 
+/* What flips have left behind: in legacy of classes that are next's, in next of classes that are old. youngest_ns: since the
+ * last of these flips, so that every such block is at least as old; HAKMEM_UNKNOWN if there is none. */
+struct show_stranded {
+	uint64_t old_blocks, old_bytes, old_pages, old_pinned_bytes;
+	uint64_t next_blocks, next_bytes, next_held_bytes;
+	uint64_t youngest_ns;
+};
+void show_stranded(const struct page_status *status, struct show_stranded *out);
+
 /* What would move, and what would stay behind where it is. */
 void show_trial(const struct page_status *status);
 

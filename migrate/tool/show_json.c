@@ -60,6 +60,32 @@ static void add_rate(struct json_object *object, const char *name, double rate)
 	json_object_object_add(object, name, rate < 0 ? NULL : json_object_new_double(rate));
 }
 
+static const char *guard_name(uint32_t guard)
+{
+	static const char *const names[] = {
+		[HAKMEM_GUARD_OFF] = "off",
+		[HAKMEM_GUARD_HOLD] = "hold",
+		[HAKMEM_GUARD_GO] = "go",
+		[HAKMEM_GUARD_ROLL_BACK] = "roll back",
+	};
+	return names[guard];
+}
+
+/* What a canary of threads is compared by. */
+static void add_comparison(struct json_object *object, const struct hakmem_class *class)
+{
+	add_text(object, "guard_latency", guard_name(class->guard_latency));
+	add_text(object, "guard_held", guard_name(class->guard_held));
+	add_number(object, "canary_samples", class->canary_samples);
+	add_number(object, "old_samples", class->old_samples);
+	add_number(object, "canary_p99_ns", class->canary_p99_ns);
+	add_number(object, "old_p99_ns", class->old_p99_ns);
+	add_rate(object, "ratio_low",
+		 class->ratio_low == HAKMEM_UNKNOWN ? -1 : (double)class->ratio_low / 1000);
+	add_rate(object, "ratio_high",
+		 class->ratio_high == HAKMEM_UNKNOWN ? -1 : (double)class->ratio_high / 1000);
+}
+
 static struct json_object *json_of_class(const struct hakmem_class *class)
 {
 	static const char *const arms[] = { "neither", "canary", "control" };
@@ -92,7 +118,10 @@ static struct json_object *json_of_class(const struct hakmem_class *class)
 	add_number(object, "next_mallocs", class->next_mallocs);
 	add_number(object, "old_mallocs", class->old_mallocs);
 	add_number(object, "next_held_bytes", class->next_held_bytes);
+	add_number(object, "old_pinned_pages", class->old_pinned_pages);
 	add_number(object, "old_pinned_bytes", class->old_pinned_bytes);
+	add_number(object, "flipped_ns", class->flipped_ns);
+	add_comparison(object, class);
 	return object;
 }
 
@@ -194,6 +223,11 @@ struct json_object *show_json(const struct client *client, const struct page_sta
 	add_number(object, "last_flip_ns", status->last_flip_ns);
 	add_number(object, "worst_flip_ns", status->worst_flip_ns);
 	add_number(object, "rollbacks", status->rollbacks);
+	add_text(object, "guard", status->guard);
+	add_number(object, "guard_trips", status->guard_trips);
+	add_number(object, "guard_misuses", status->guard_misuses);
+	add_number(object, "guard_failed_reservations", status->guard_failed_reservations);
+	add_number(object, "drain_left", status->drain_left);
 	json_object_object_add(object, "next", json_of_next(status));
 	json_object_object_add(object, "legacy", json_of_legacy(status));
 	json_object_object_add(object, "classes", classes);
@@ -212,6 +246,14 @@ struct json_object *show_trial_json(const struct page_status *status)
 		struct json_object *move = json_of_class(class);
 		add_text(move, "would_be_served_by", show_owner(status->would_be[i].served_by));
 		add_text(move, "would_be_state", state_name(status->would_be[i].state));
+		bool from_next = class->served_by == HAKMEM_OWNER_NEXT;
+		add_text(move, "stays_behind_in", show_owner(class->served_by));
+		add_number(move, "stays_behind_blocks",
+			   from_next ? class->next_live_blocks : class->old_live_blocks);
+		add_number(move, "stays_behind_bytes",
+			   from_next ? class->next_live_bytes : class->old_live_bytes);
+		add_number(move, "stays_behind_pinned_bytes",
+			   from_next ? class->next_held_bytes : class->old_pinned_bytes);
 		json_object_array_add(moves, move);
 	}
 	return moves;

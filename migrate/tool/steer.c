@@ -40,6 +40,7 @@ struct arguments {
 static struct client client;
 static struct page_status status, before; /* the newest look, and the one before it */
 static struct page_answer answer;
+static bool end_is_no_error; /* of the process, while it is asked */
 
 /* --- asking --------------------------------------------------------------------------------------- */
 
@@ -59,8 +60,10 @@ static int ask(const char *name, enum page_operation operation, const char *text
 	char error[CLIENT_ERROR_BYTES];
 
 	if (!client_ask(&client, operation, text, &answer, figures, error)) {
-		tool_error(name, "%s", error);
-		return EXIT_NO_ANSWER;
+		int code = client_attended(&client) ? EXIT_NO_ANSWER : EXIT_NO_PROCESS;
+		if (code == EXIT_NO_ANSWER || !end_is_no_error)
+			tool_error(name, "%s", error);
+		return code;
 	}
 	output_make_safe(answer.text);
 	if (figures)
@@ -214,6 +217,20 @@ static error_t parse_route(int key, char *value, struct argp_state *state)
 	return parse_option(key, value, arguments, state);
 }
 
+static error_t parse_guard(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+	if (key == ARGP_KEY_ARG)
+		return parse_word(arguments, value, state, 2, false);
+	if (key == ARGP_KEY_END && arguments->words > 0) {
+		if (!arguments->plan && !arguments->off)
+			argp_error(state, "which guards? --off for none");
+		if (arguments->plan && arguments->off)
+			argp_error(state, "--off goes with no guards");
+	}
+	return parse_option(key, value, arguments, state);
+}
+
 static error_t parse_classes(int key, char *value, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
@@ -249,7 +266,10 @@ static struct arguments parse(const struct argp *argp, int argc, char **argv, do
 	return arguments;
 }
 
-#define JSON_OPTION { .name = "json", .key = 'j', .doc = "Print JSON" }
+#define JSON_OPTION                                                                                \
+	{                                                                                          \
+		.name = "json", .key = 'j', .doc = "Print JSON"                                    \
+	}
 
 static void wait_until(struct timespec *next, double interval_s)
 {
@@ -335,7 +355,8 @@ int tool_route(int argc, char **argv)
 	if (code != EXIT_OK)
 		return code;
 	if (!arguments.dry_run)
-		return say_flipped(argv[0], &arguments, arguments.clear ? "no live plan" : "applied");
+		return say_flipped(argv[0], &arguments,
+				   arguments.clear ? "no live plan" : "applied");
 	if (arguments.json)
 		output_json(show_trial_json(&status), false);
 	else
@@ -398,7 +419,38 @@ int tool_kill_switch(int argc, char **argv)
 			       arguments.off ? "off" : "on", NULL);
 	if (code != EXIT_OK)
 		return code;
-	return say_flipped(argv[0], &arguments, arguments.off ? "the kill switch is off" : "everything is old");
+	return say_flipped(argv[0], &arguments,
+			   arguments.off ? "the kill switch is off" : "everything is old");
+}
+
+int tool_guard(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ .name = "off", .key = KEY_OFF, .doc = "None any more" },
+		JSON_OPTION,
+		{ .name = NULL },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_guard,
+		.args_doc = "PID GUARDS\nPID --off",
+		.doc = "Arm guards in a process, instead of those it had: it rolls classes back by itself when next "
+		       "misbehaves."
+		       "\vGUARDS are misuse, reservation, held=R/BYTES, latency=R/SAMPLES, rss=BYTES, with commas "
+		       "between them, or all for the first four. " EXIT_TEXT
+		       "\n\nExample: hakmem guard 4711 'misuse, latency=1.5/2000, rss=2g'",
+	};
+	struct arguments arguments = parse(&argp, argc, argv, 1);
+	int code = ask_process(argv[0], arguments.pid, PAGE_GUARD,
+			       arguments.off ? "" : arguments.plan, NULL);
+	if (code != EXIT_OK)
+		return code;
+	if (arguments.json)
+		say_flipped_json();
+	else
+		printf("%s (%d): %s\n", client.header.program, (int)client.process.pid,
+		       arguments.off ? "no guards any more" : "guarded");
+	return EXIT_OK;
 }
 
 int tool_watch(int argc, char **argv)
@@ -435,8 +487,7 @@ int tool_watch(int argc, char **argv)
 		if (i > 0)
 			wait_until(&next, arguments.interval_s);
 		/* Its end is what is waited for. */
-		if (i > 0 && !client_attended(&client))
-			break;
+		end_is_no_error = i > 0;
 		code = ask(argv[0], PAGE_STATUS, NULL, &status);
 		if (code != EXIT_OK)
 			break;
@@ -446,6 +497,8 @@ int tool_watch(int argc, char **argv)
 		if (fflush(stdout) != 0)
 			break;
 	}
+	if (end_is_no_error && code == EXIT_NO_PROCESS)
+		code = EXIT_OK;
 	client_close(&client);
 	return code;
 }

@@ -43,8 +43,8 @@ static void add_bytes(uint64_t *sum, uint64_t bytes)
 /* The largest of the classes that share one of legacy's. */
 static bool is_largest(const struct page_status *status, unsigned number)
 {
-	return number == NEXT_CLASSES - 1 || status->class[number + 1].old_class_bytes !=
-						     status->class[number].old_class_bytes;
+	return number == NEXT_CLASSES - 1 ||
+	       status->class[number + 1].old_class_bytes != status->class[number].old_class_bytes;
 }
 
 static void add_class(struct table_row *row, const struct page_status *now,
@@ -57,8 +57,8 @@ static void add_class(struct table_row *row, const struct page_status *now,
 	row->next.blocks += class->next_live_blocks;
 	row->next.bytes += class->next_live_bytes;
 	add_bytes(&row->next.held_bytes, class->next_held_bytes);
-	add_rate(&row->next.mallocs_per_s, table_rate(now, before, class->next_mallocs,
-						      earlier ? earlier->next_mallocs : 0));
+	add_rate(&row->next.mallocs_per_s,
+		 table_rate(now, before, class->next_mallocs, earlier ? earlier->next_mallocs : 0));
 	row->elsewhere_bytes = 0;
 	if (class->old_class_bytes == 0)
 		return;
@@ -71,8 +71,8 @@ static void add_class(struct table_row *row, const struct page_status *now,
 	row->old.blocks += class->old_live_blocks;
 	row->old.bytes += class->old_live_bytes;
 	add_bytes(&row->old.held_bytes, class->old_pinned_bytes);
-	add_rate(&row->old.mallocs_per_s, table_rate(now, before, class->old_mallocs,
-						     earlier ? earlier->old_mallocs : 0));
+	add_rate(&row->old.mallocs_per_s,
+		 table_rate(now, before, class->old_mallocs, earlier ? earlier->old_mallocs : 0));
 }
 
 static bool has_figures(const struct table_figures *figures)
@@ -145,7 +145,7 @@ static const struct column {
 	unsigned goes; /* which goes first when there is no room; 0: never */
 	bool left;
 } columns[TABLE_COLUMNS] = {
-	[COLUMN_SIZES] = { .head = "sizes", .width = 16, .left = true },
+	[COLUMN_SIZES] = { .head = "sizes", .width = 15, .left = true },
 	[COLUMN_STATE] = { .head = "state", .width = 7, .left = true },
 	[COLUMN_COHORT] = { .head = "cohort", .width = 18, .goes = 4, .left = true },
 	[COLUMN_NEXT_LIVE] = { .head = "live", .width = 10 },
@@ -318,6 +318,12 @@ static const char *old_text(const struct table_row *row, enum table_column colum
 	}
 }
 
+bool table_is_empty(const char *cell)
+{
+	cell += strspn(cell, " ");
+	return (*cell == '-' || *cell == '?') && strspn(cell + 1, " ") == strlen(cell + 1);
+}
+
 enum output_colour table_colour(const struct hakmem_class *class)
 {
 	if (class->latched || class->reason == HAKMEM_REASON_KILL_SWITCH ||
@@ -372,6 +378,6 @@ void table_cell(const struct table_layout *layout, const struct page_status *sta
 		return;
 	}
 	int width = (int)layout->width[column];
-	(void)snprintf(out, TABLE_CELL_BYTES, columns[column].left ? "%-*.*s" : "%*.*s", width, width,
-		       text);
+	(void)snprintf(out, TABLE_CELL_BYTES, columns[column].left ? "%-*.*s" : "%*.*s", width,
+		       width, text);
 }

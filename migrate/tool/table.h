@@ -20,8 +20,8 @@ struct table_figures {
 };
 
 struct table_row {
-	unsigned first, last;		/* classes */
-	uint32_t elsewhere_bytes;	/* legacy's class that these share with a larger one; 0: none */
+	unsigned first, last;	  /* classes */
+	uint32_t elsewhere_bytes; /* legacy's class that these share with a larger one; 0: none */
 	struct table_figures next, old;
 };
 
@@ -84,6 +84,9 @@ void table_heads(const struct table_layout *layout, char over[TABLE_LINE_BYTES],
 #define TABLE_CELL_BYTES 128
 void table_cell(const struct table_layout *layout, const struct page_status *status,
 		const struct table_row *row, enum table_column column, char out[TABLE_CELL_BYTES]);
+
+/* The cell says nothing: "-" or "?". Such ones are shown so that the others stand out. */
+MUST_USE bool table_is_empty(const char *cell);
 
 /* "next", "latched"; "25%:thread/control", "all". */
 MUST_USE const char *table_state(const struct hakmem_class *class);

@@ -146,7 +146,8 @@ int terminal_key(int timeout_ms)
 	if (key != ERR || over)
 		return key;
 	/* A signal that comes just before the poll is seen a little later. */
-	if (poll(&input, 1, timeout_ms < LONGEST_MS ? timeout_ms : LONGEST_MS) < 0 && errno != EINTR)
+	if (poll(&input, 1, timeout_ms < LONGEST_MS ? timeout_ms : LONGEST_MS) < 0 &&
+	    errno != EINTR)
 		over = 1;
 	if (over)
 		return ERR;

@@ -10,11 +10,12 @@
  * ps.c        hakmem ps: the processes that run on the library
  * steer.c     hakmem status, route, rollback, unlatch, kill-switch, watch: one of them
  * rollout.c   hakmem rollout: one of them, step by step (rollout_report.c what became of it)
+ * record.c    hakmem record: what one of them allocates
  * client.c    its control page
  * top.c       hakmem top: one of them, live (screen.c what it draws, terminal.c on what)
  * show.c, show_json.c, table.c, output.c   how all that is shown
  * trace/      hakmem trace: traces of all formats, read, shown, converted
- * replay/     hakmem replay: traces compiled and run again in a child process
+ * replay/     hakmem replay, compare, advise: traces compiled, run again in a child process, and judged
  */
 #ifndef TOOL_TOOL_H
 #define TOOL_TOOL_H
@@ -30,12 +31,10 @@ enum tool_exit {
 	EXIT_NO_PROCESS = 3,	/* no such process, or it has no control page */
 	EXIT_REFUSED = 4,	/* the process refuses what is asked */
 	EXIT_NO_ANSWER = 5,	/* the process does not answer */
-	EXIT_ROLLED_BACK = 10,	/* rollout: and the next three */
-	EXIT_HELD = 11,		/* patience was over, or somebody gave another plan */
+	EXIT_ROLLED_BACK = 10,	/* rollout: and the next three; compare: new has to be rolled back */
+	EXIT_HELD = 11,		/* patience was over, or somebody gave another plan; compare: hold */
 	EXIT_INTERRUPTED = 12,
 	EXIT_ENDED = 13,	/* the process ended meanwhile */
-	EXIT_HOLD = 6,		/* compare: not enough is known to promote */
-	EXIT_ROLL_BACK = 7,	/* compare: new is surely worse than the guardrails allow */
 	EXIT_NO_LIBRARY = 125,	/* run: no library to preload */
 	EXIT_NOT_STARTED = 126, /* run: the command exists and cannot be executed */
 	EXIT_NOT_FOUND = 127,	/* run: there is no such command */
@@ -56,9 +55,11 @@ int tool_route(int argc, char **argv);
 int tool_rollback(int argc, char **argv);
 int tool_unlatch(int argc, char **argv);
 int tool_kill_switch(int argc, char **argv);
+int tool_guard(int argc, char **argv);
 int tool_watch(int argc, char **argv);
 int tool_top(int argc, char **argv);
 int tool_rollout(int argc, char **argv);
+int tool_record(int argc, char **argv);
 int tool_trace(int argc, char **argv);
 int tool_replay(int argc, char **argv);
 int tool_compare(int argc, char **argv);

@@ -31,8 +31,29 @@ void map_set(const void *start, size_t bytes, enum map_kind kind)
 {
 	uintptr_t first;
 	size_t count = slots_of(start, bytes, &first);
-	for (size_t i = 0; i < count; i++)
-		store_relaxed(&map_kinds[first + i], (unsigned char)kind);
+	for (size_t i = 0; i < count; i++) {
+		unsigned char before = load_relaxed(&map_kinds[first + i]);
+		while (!cas_relaxed(&map_kinds[first + i], &before,
+				    (unsigned char)((unsigned)kind | (before & MAP_WATCHED))))
+			;
+	}
+}
+
+bool map_watch(const void *address)
+{
+	uintptr_t slot = (uintptr_t)address >> MAP_SLOT_SHIFT;
+	if (load_relaxed(&map_kinds[slot]) & MAP_WATCHED)
+		return true;
+	if (!map_prepare(address, 1))
+		return false;
+	fetch_or_relaxed(&map_kinds[slot], MAP_WATCHED);
+	return true;
+}
+
+void map_unwatch(const void *address)
+{
+	fetch_and_relaxed(&map_kinds[(uintptr_t)address >> MAP_SLOT_SHIFT],
+			  (unsigned char)~MAP_WATCHED);
 }
 
 bool map_claim(const void *start, size_t bytes, enum map_kind kind)

@@ -6,7 +6,7 @@
  *            |  slot number  |   within the slot     |
  *            +---------------+-----------------------+
  *                    |
- *   map_kinds[2^25]  +--> one byte: MAP_STRANGER, MAP_NEXT, MAP_LEGACY, MAP_NEXT_HUGE
+ *   map_kinds[2^25]  +--> one byte: MAP_STRANGER, MAP_NEXT, MAP_LEGACY, MAP_NEXT_HUGE; MAP_WATCHED beside it
  *
  * The table takes 32 MiB of address space, reserved read-only; the 4 KiB around a slot's byte becomes
  * writable when the slot is first claimed (see reserve.h). It answers without touching the address
@@ -19,7 +19,8 @@
  *
  * SYNCHRONIZATION: a byte is written before any block of its slot is handed out and cleared after the
  * last one was given back. Whoever frees a block got its address through some synchronisation of the
- * program's own, which orders the byte before the look-up; so both are relaxed.
+ * program's own, which orders the byte before the look-up; so both are relaxed. MAP_WATCHED is set and cleared
+ * by others than who claims the slot, so every change is an exchange by compare.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
@@ -41,12 +42,18 @@ enum map_kind {
 	MAP_STRANGER = 0,  /* not ours: the system's, the stack, anything */
 	MAP_NEXT = 1,	   /* an ordinary segment of next */
 	MAP_LEGACY = 2,	   /* a chunk of legacy's pages */
-	MAP_NEXT_HUGE = 3, /* the first slot of a block of next that has a mapping of its own */
-	MAP_NEXT_HUGE_REST = 4, /* its further slots; the last may be shared with strangers */
-	MAP_NEXT_HUGE_GONE = 5, /* such a block began here and was given back: perhaps a stranger now */
 	MAP_NEXT_CHECKED = 6, /* a segment of next whose blocks are not for free's fast path */
 	MAP_NEXT_GUARDED = 7, /* pages of single blocks between guards (shim/guarded.h) */
+	MAP_NEXT_HUGE = 8, /* the first slot of a block of next that has a mapping of its own */
+	MAP_NEXT_HUGE_REST = 9, /* its further slots; the last may be shared with strangers */
+	MAP_NEXT_HUGE_GONE = 10, /* such a block began here and was given back: perhaps a stranger now */
 };
+
+#define MAP_HUGE_BIT 8 /* in all kinds of huge blocks and no other */
+
+/* A bit beside any of them: somebody wants to hear of frees here (shim/watch.h). It makes the byte unequal to
+ * MAP_NEXT and to MAP_STRANGER, so that free looks for it where it found neither, and nowhere else. */
+#define MAP_WATCHED 0x80
 
 typedef _Atomic unsigned char map_byte;
 extern HIDDEN map_byte *map_kinds; /* [const after init] the table */
@@ -65,14 +72,36 @@ MUST_USE bool map_claim(const void *start, size_t bytes, enum map_kind kind);
 MUST_USE bool map_prepare(const void *start, size_t bytes);
 void map_set(const void *start, size_t bytes, enum map_kind kind);
 
+/* Sets MAP_WATCHED in the slot of an address; false if the table's memory cannot be had. */
+MUST_USE bool map_watch(const void *address);
+void map_unwatch(const void *address);
+
 /* Claimed slots are strangers again; call it before the memory is unmapped. */
 void map_release(const void *start, size_t bytes);
 
+/* False for what is no user address at all, or where there is no table: a stranger. */
+INLINE bool map_covers(uintptr_t slot)
+{
+	return likely(slot < map_bound);
+}
+
+/* The byte as it is: a kind, perhaps with MAP_WATCHED. */
+INLINE unsigned map_byte_of_slot(uintptr_t slot)
+{
+	if (!map_covers(slot))
+		return MAP_STRANGER;
+	return load_relaxed(&map_kinds[slot]);
+}
+
 INLINE enum map_kind map_kind_of_slot(uintptr_t slot)
 {
-	if (unlikely(slot >= map_bound))
-		return MAP_STRANGER;
-	return (enum map_kind)load_relaxed(&map_kinds[slot]);
+	return (enum map_kind)(map_byte_of_slot(slot) & ~(unsigned)MAP_WATCHED);
+}
+
+/* True in slots of huge blocks. */
+INLINE bool map_is_huge(const void *address)
+{
+	return map_byte_of_slot((uintptr_t)address >> MAP_SLOT_SHIFT) & MAP_HUGE_BIT;
 }
 
 INLINE enum map_kind map_kind_of(const void *address)

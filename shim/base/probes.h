@@ -11,8 +11,16 @@
 
 #if HAVE_SYS_SDT_H
 #include <sys/sdt.h>
-#define PROBE2(name, a, b)	 DTRACE_PROBE2(hakmem, name, a, b)
-#define PROBE4(name, a, b, c, d) DTRACE_PROBE4(hakmem, name, a, b, c, d)
+/* In a register: perf leaves constants out, and the kernel refuses an event of two places with different arguments. */
+#define PROBE_VALUE(x)                                                                             \
+	({                                                                                         \
+		__auto_type probe_value_ = (x);                                                    \
+		__asm__("" : "+r"(probe_value_));                                                  \
+		probe_value_;                                                                      \
+	})
+#define PROBE2(name, a, b) DTRACE_PROBE2(hakmem, name, PROBE_VALUE(a), PROBE_VALUE(b))
+#define PROBE4(name, a, b, c, d)                                                                   \
+	DTRACE_PROBE4(hakmem, name, PROBE_VALUE(a), PROBE_VALUE(b), PROBE_VALUE(c), PROBE_VALUE(d))
 #else
 #define PROBE2(name, a, b)	 ((void)(a), (void)(b))
 #define PROBE4(name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))

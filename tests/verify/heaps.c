@@ -120,6 +120,12 @@ static void setup_adopting(void)
 	threads(leave, free_a_b, malloc_1);
 }
 
+/* What the thread did to its heap last, the next one needs. */
+static void setup_handed_over(void)
+{
+	threads(free_d_leave, malloc_1, NULL);
+}
+
 static void setup_in_and_out(void)
 {
 	threads(leave_malloc, free_a, malloc_leave);
@@ -161,6 +167,7 @@ static const struct scenario scenarios[] = {
 	{ "leaving", PROMISE, setup_leaving, world_check, ALL, ALL },
 	{ "leaving-two", PROMISE, setup_leaving_two, world_check, ALL, ALL },
 	{ "adopting", PROMISE, setup_adopting, world_check, ALL, { 3, 1 } },
+	{ "handed-over", PROMISE, setup_handed_over, world_check, ALL, ALL },
 	{ "in-and-out", PROMISE, setup_in_and_out, world_check, { 3, 2 }, { 2, 1 } },
 	{ "exchanged", PROMISE, setup_exchanged, world_check, { 2, 2 }, { 1, 1 } },
 	{ "shedding", PROMISE, setup_shedding, world_check, { 3, 1 }, { 2, 1 } },

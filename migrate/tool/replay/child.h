@@ -20,6 +20,10 @@
 
 #define CHILD_STACK_BYTES (256 * KIB)
 
+/* Pages in which a large table of blocks goes. */
+#define CHILD_TABLE_PAGE  4096
+#define CHILD_PAGE_BLOCKS (CHILD_TABLE_PAGE / sizeof(void *))
+
 /* In the table of blocks: an allocation that gave nothing. */
 #define CHILD_FAILED ((void *)1)
 
@@ -50,6 +54,7 @@ struct run {
 	const uint32_t *ended;
 	int program; /* its file */
 	_Atomic(void *) *blocks;
+	_Atomic uint16_t *gone; /* of each page of a large table, how many blocks have been given back; NULL: it stays */
 	_Atomic uint32_t *tokens; /* of each thread, with a program in recorded order */
 	struct worker *_Atomic workers;
 	uint64_t begin_ns;

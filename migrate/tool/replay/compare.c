@@ -320,7 +320,7 @@ static bool run_round(struct compare *compare, const char *child)
 
 static int show(struct compare *compare, const struct arguments *arguments)
 {
-	static const int codes[] = { EXIT_OK, EXIT_HOLD, EXIT_ROLL_BACK };
+	static const int codes[] = { EXIT_OK, EXIT_HELD, EXIT_ROLLED_BACK };
 
 	compare_judge(compare);
 	if (arguments->json)
@@ -396,7 +396,7 @@ int tool_compare(int argc, char **argv)
 		.args_doc = "TRACE...",
 		.doc = "Replay traces on an old plan and a new one, in turns, and say of every size "
 		       "class whether to promote, hold or roll back."
-		       "\vThe exit status is 0 for promote, 6 for hold and 7 for roll back. Ctrl-C "
+		       "\vThe exit status is 0 for promote, 10 for roll back and 11 for hold. Ctrl-C "
 		       "keeps the rounds that are whole.\n\n"
 		       "Example: hakmem compare redis.trace --old all=old --new all=next --peer glibc "
 		       "--html report.html",

@@ -112,7 +112,7 @@ static void put_sides(FILE *out, const struct compare *compare)
 		fputs("<tr><td>", out);
 		if (side < 2)
 			fprintf(out, "<b>%s</b> ", compare->side[side].label);
-		put_text(out, report_side(&compare->side[side], compare->trace[0].last[side], words));
+		put_text(out, replay_side_name(&compare->side[side], compare->trace[0].last[side], words));
 		fprintf(out,
 			"</td><td>%.2f</td><td>%.0f ns</td><td>%.0f ns</td><td>%.0f ns</td>"
 			"<td>%.0f ns</td><td>%s</td><td>%s</td><td>%.3f</td><td>%.0f</td></tr>\n",

@@ -10,6 +10,9 @@
 #define TRIM_FROM  7
 #define RESAMPLES  2000
 #define CONFIDENCE 0.95
+#define LEAST_FOR_RANGE 6
+/* Of logarithms: what rounding leaves of an error that is none. */
+#define NO_ERROR 1e-12
 
 static int by_size(const void *left, const void *right)
 {
@@ -81,7 +84,9 @@ static double reach_of(const double *values, unsigned count, unsigned cut, doubl
 		for (unsigned j = 0; j < count; j++)
 			again[j] = values[(next_random(&state) >> 32) * count >> 32];
 		double distance = fabs(centre_and_error(again, count, cut, &error) - centre);
-		distances[i] = error > 0 ? distance / error : distance > 0 ? INFINITY : 0;
+		distances[i] = error > NO_ERROR    ? distance / error :
+			       distance > NO_ERROR ? INFINITY :
+						     0;
 	}
 	qsort(distances, RESAMPLES, sizeof(distances[0]), by_size);
 	unsigned at = (unsigned)ceil(CONFIDENCE * RESAMPLES) - 1;
@@ -91,12 +96,13 @@ static double reach_of(const double *values, unsigned count, unsigned cut, doubl
 struct estimate estimate_ratio(const double *logs, unsigned count)
 {
 	double values[ESTIMATE_MOST_ROUNDS], error;
-	struct estimate estimate = { NAN, NAN, NAN, 0 };
+	struct estimate estimate = { NAN, NAN, NAN, NAN, 0 };
 
 	count = sorted_numbers(logs, count, values);
 	estimate.rounds = count;
 	if (count == 0)
 		return estimate;
+	estimate.most = exp(values[count - 1]);
 	if (count == 1) {
 		estimate.point = exp(values[0]);
 		return estimate;
@@ -106,9 +112,16 @@ struct estimate estimate_ratio(const double *logs, unsigned count)
 	estimate.point = exp(centre);
 	if (count < ESTIMATE_LEAST_ROUNDS)
 		return estimate;
-	double reach = error > 0 ? reach_of(values, count, cut, centre) * error : 0;
-	if (isinf(reach))
+	double reach = error > NO_ERROR ? reach_of(values, count, cut, centre) * error : 0;
+	if (isinf(reach)) {
+		/* Most rounds gave the very same number, which pages do. The least and the largest of them hold the
+		 * median in all but one of 2^(rounds - 1) cases. */
+		if (count >= LEAST_FOR_RANGE) {
+			estimate.low = exp(values[0]);
+			estimate.high = exp(values[count - 1]);
+		}
 		return estimate;
+	}
 	estimate.low = exp(centre - reach);
 	estimate.high = exp(centre + reach);
 	return estimate;

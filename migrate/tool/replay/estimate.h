@@ -3,7 +3,8 @@
  *
  * The method is that of bench/judge/estimator.py, where it is explained and its coverage tested: logarithms of the
  * quotients of one round, a mean that is trimmed by a fifth from 7 rounds on, a symmetric bootstrap-t interval over the
- * rounds, and no interval below 5 rounds. The benchmarks have it in Python because they run from a source tree without
+ * rounds, and no interval below 5 rounds. Where that method has none, since most rounds gave one number, the range of
+ * the rounds takes its place here. The benchmarks have it in Python because they run from a source tree without
  * this command; tests/tool_estimate_test.py holds the two together, on the same numbers.
  */
 #ifndef REPLAY_ESTIMATE_H
@@ -17,6 +18,7 @@
 /* How many times as much. */
 struct estimate {
 	double point, low, high; /* NAN: not known; the last two also where rounds are too few */
+	double most;		 /* in any round */
 	unsigned rounds;
 };
 

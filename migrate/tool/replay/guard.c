@@ -185,17 +185,21 @@ static enum verdict judge_metric(const struct compare *compare, const struct com
 	double old = row->median[COMPARE_OLD][metric];
 	const char *name = compare_metric_names[metric];
 
+	double base = fmin(guard->most, 1); /* a threshold below 1 asks for a gain */
+
 	if (guard->most == 0 || isnan(ratio->point))
 		return VERDICT_PROMOTE;
+	if (isnan(ratio->low) && old * (ratio->most - base) < guard->slack)
+		return VERDICT_PROMOTE; /* in no round did it matter */
 	if (isnan(ratio->low)) {
 		(void)snprintf(reason, 256, "%s varies too much for an interval, around %.2f of old",
 			       name, ratio->point);
 		return VERDICT_HOLD;
 	}
 	/* What the ends of the interval come to in the metric's own unit. */
-	if (ratio->high <= guard->most || old * (ratio->high - 1) < guard->slack)
+	if (ratio->high <= guard->most || old * (ratio->high - base) < guard->slack)
 		return VERDICT_PROMOTE;
-	bool surely = ratio->low > guard->most && old * (ratio->low - 1) >= guard->slack;
+	bool surely = ratio->low > guard->most && old * (ratio->low - base) >= guard->slack;
 	(void)snprintf(reason, 256, "%s is %.2f [%.2f, %.2f] of old, %s %.2f", name, ratio->point,
 		       ratio->low, ratio->high, surely ? "above" : "perhaps above", guard->most);
 	return surely ? VERDICT_ROLL_BACK : VERDICT_HOLD;

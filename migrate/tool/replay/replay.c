@@ -242,9 +242,9 @@ static int replay(const char *name, struct arguments *arguments)
 					 .side = &side,
 					 .result = result };
 		if (result && arguments->json)
-			replay_report_json(&report);
+			replay_json(&report);
 		else if (result)
-			report_text(&report);
+			replay_text(&report);
 		else if (error.text[0])
 			tool_error(name, "%s", error.text);
 		code = result ? EXIT_OK : EXIT_FAILED;

@@ -22,7 +22,7 @@ static const char *const percent_names[] = { "p50_ns", "p90_ns", "p99_ns", "p99.
 					     "p99.99_ns" };
 #define PERCENTS (sizeof(percents) / sizeof(percents[0]))
 
-const char *report_side(const struct engine_side *side, const struct replay_shared *result,
+const char *replay_side_name(const struct engine_side *side, const struct replay_shared *result,
 			char out[REPORT_SIDE_BYTES])
 {
 	const char *serves = result->serves_malloc, *slash = strrchr(serves, '/');
@@ -149,7 +149,7 @@ static void show_flips(const struct replay_shared *result)
 	}
 }
 
-void report_text(const struct report *report)
+void replay_text(const struct report *report)
 {
 	const struct replay_shared *result = report->result;
 	char side[REPORT_SIDE_BYTES];
@@ -158,7 +158,7 @@ void report_text(const struct report *report)
 	printf("trace    %s: %" PRIu64 " operations, %" PRIu32 " threads%s\n", report->path,
 	       report->program->operations, report->program->threads,
 	       report->scan->traits.has_times ? "" : ", no times");
-	printf("on       %s\n", report_side(report->side, result, side));
+	printf("on       %s\n", replay_side_name(report->side, result, side));
 	printf("speed    %.3f s, %.2f million operations a second, %.3f s of CPU time\n", seconds,
 	       seconds > 0 ? (double)result->operations / seconds / 1e6 : 0,
 	       (double)result->cpu_ns / 1e9);
@@ -313,7 +313,7 @@ static void add_memory(struct json_object *object, const struct replay_shared *r
 	add_number(object, "major_faults", result->major_faults);
 }
 
-void replay_report_json(const struct report *report)
+void replay_json(const struct report *report)
 {
 	const struct replay_shared *result = report->result;
 	struct json_object *object = json_object_new_object();

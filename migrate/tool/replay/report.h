@@ -13,12 +13,12 @@ struct report {
 	const struct replay_shared *result;
 };
 
-void report_text(const struct report *report);
-void replay_report_json(const struct report *report);
+void replay_text(const struct report *report);
+void replay_json(const struct report *report);
 
 /* "next, plan all=next", "glibc", the name of a library: who serves malloc on a side; in `out`. */
 #define REPORT_SIDE_BYTES 160
-const char *report_side(const struct engine_side *side, const struct replay_shared *result,
+const char *replay_side_name(const struct engine_side *side, const struct replay_shared *result,
 			char out[REPORT_SIDE_BYTES]);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -209,6 +210,16 @@ INLINE void store_block(uint64_t number, void *pointer)
 	store_release(&run->blocks[number], pointer);
 }
 
+/* One more block of a page of the table is gone. Whoever takes the last one takes the page away. */
+static void leave_table(uint64_t number)
+{
+	uint64_t page = number / CHILD_PAGE_BLOCKS;
+
+	/* Each of the others has loaded its pointer and stored null before it counted itself here. */
+	if (fetch_add_acq_rel(&run->gone[page], 1) + 1 == (int)CHILD_PAGE_BLOCKS)
+		(void)madvise((char *)run->blocks + page * CHILD_TABLE_PAGE, CHILD_TABLE_PAGE, MADV_REMOVE);
+}
+
 /* The pointer of a block that is given back; NULL if its allocation had failed. */
 INLINE void *take_block(struct worker *worker, const struct program_step *step)
 {
@@ -219,6 +230,8 @@ INLINE void *take_block(struct worker *worker, const struct program_step *step)
 	if (unlikely(!pointer))
 		pointer = wait_for_block(worker, number);
 	store_relaxed(&run->blocks[number], NULL);
+	if (unlikely(run->gone != NULL))
+		leave_table(number);
 	return likely(pointer != CHILD_FAILED) ? pointer : NULL;
 }
 

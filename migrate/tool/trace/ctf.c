@@ -20,7 +20,10 @@
 #include <unistd.h>
 
 #define METADATA_MAX (64 * KIB)
-#define STREAMS_MAX  (1u << 20)
+#define STREAMS_MAX  65536u
+/* LTTng puts a trace several folders below its session's. */
+#define DEPTH_MAX    6
+#define NAMES_BYTES  160
 
 const uint8_t ctf_fields[CTF_IDS][4] = {
 	[CTF_FREE] = { 6 },
@@ -45,7 +48,7 @@ struct stream {
 	uint64_t bytes, offset; /* of the file; of the packet after this one */
 	uint8_t *packet;	/* CTF_PACKET_BYTES */
 	size_t at, end;		/* in the packet */
-	uint64_t time, discarded;
+	uint64_t time, end_ns, discarded; /* of the event before; of the packet */
 	uint32_t tid;
 	struct trace_event event; /* the next one */
 };
@@ -56,6 +59,7 @@ struct ctf {
 	uint32_t *heap; /* of streams that have an event, the earliest first */
 	size_t heap_count;
 	uint64_t bytes, done;
+	uint64_t complete_ns; /* until then all streams are whole: what stream-0 says */
 };
 
 static uint64_t number_at(const uint8_t *at, size_t bytes)
@@ -109,6 +113,7 @@ static enum trace_status load_packet(struct ctf *ctf, struct stream *stream,
 	stream->at = CTF_HEADER_BYTES;
 	stream->end = (size_t)(content / 8);
 	stream->time = number_at(packet + CTF_AT_BEGIN, 8);
+	stream->end_ns = number_at(packet + CTF_AT_END, 8);
 	stream->discarded = number_at(packet + CTF_AT_DISCARDED, 8);
 	stream->tid = (uint32_t)number_at(packet + CTF_AT_TID, 4);
 	return TRACE_OK;
@@ -262,17 +267,12 @@ static void sift_down(struct ctf *ctf, size_t at)
 	}
 }
 
-static enum trace_status next(struct trace_reader *reader, struct trace_event *event,
-			      struct trace_error *error)
+/* The earliest event of all streams. */
+static enum trace_status take_first(struct ctf *ctf, struct trace_event *event,
+				    struct trace_error *error)
 {
-	struct ctf *ctf = reader->own;
-
-	if (ctf->heap_count == 0) {
-		reader->traits.discarded = 0;
-		for (size_t i = 0; i < ctf->count; i++)
-			reader->traits.discarded += ctf->streams[i].discarded;
+	if (ctf->heap_count == 0)
 		return TRACE_END;
-	}
 	struct stream *stream = &ctf->streams[ctf->heap[0]];
 	*event = stream->event;
 	enum trace_status status = advance(ctf, stream, error);
@@ -282,6 +282,24 @@ static enum trace_status next(struct trace_reader *reader, struct trace_event *e
 		ctf->heap[0] = ctf->heap[--ctf->heap_count];
 	sift_down(ctf, 0);
 	return TRACE_OK;
+}
+
+static enum trace_status next(struct trace_reader *reader, struct trace_event *event,
+			      struct trace_error *error)
+{
+	struct ctf *ctf = reader->own;
+	enum trace_status status;
+
+	/* Of a recording that was cut the streams end at different moments. */
+	while ((status = take_first(ctf, event, error)) == TRACE_OK) {
+		if (event->time_ns <= ctf->complete_ns)
+			return TRACE_OK;
+		reader->traits.cut++;
+	}
+	reader->traits.discarded = 0;
+	for (size_t i = 0; i < ctf->count; i++)
+		reader->traits.discarded += ctf->streams[i].discarded;
+	return status;
 }
 
 static enum trace_status begin_merge(struct ctf *ctf, struct trace_error *error)
@@ -295,6 +313,8 @@ static enum trace_status begin_merge(struct ctf *ctf, struct trace_error *error)
 		enum trace_status status = advance(ctf, &ctf->streams[i], error);
 		if (status == TRACE_WRONG)
 			return status;
+		if (strcmp(ctf->streams[i].name, "stream-0") == 0 && ctf->streams[i].offset != 0)
+			ctf->complete_ns = ctf->streams[i].end_ns;
 		if (status == TRACE_OK)
 			ctf->heap[ctf->heap_count++] = (uint32_t)i;
 	}
@@ -337,6 +357,7 @@ static struct trace_reader *new_reader(struct trace_error *error)
 		free(ctf);
 		return NULL;
 	}
+	ctf->complete_ns = UINT64_MAX;
 	reader->source.fd = -1;
 	reader->own = ctf;
 	reader->next = next;
@@ -377,7 +398,7 @@ static bool open_stream(struct ctf *ctf, int folder, const char *name, struct tr
 		trace_error_set(error, "more than %u streams", STREAMS_MAX);
 		return false;
 	}
-	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stream *stream = fd >= 0 && fstat(fd, &stat) == 0 ? add_stream(ctf, name) : NULL;
 	if (!stream) {
 		trace_error_set(error, "%s: %s", name, strerror(errno));
@@ -457,63 +478,75 @@ static bool env_number(const char *metadata, const char *name, uint64_t *value)
 	return text_decimal(&cursor, value);
 }
 
-/* Of several folders with a trace in them none is meant more than the others. */
-static int find_folder(const char *path, struct trace_error *error)
+/* The folders below (and with) `path` that hold a trace: how many, the first one's name in `found`, and some names in
+ * `names`. */
+static unsigned find_traces(char *path, unsigned depth, char *found, char names[NAMES_BYTES])
 {
-	int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0 || faccessat(folder, "metadata", F_OK, 0) == 0) {
-		if (folder < 0)
-			trace_error_set(error, "%s", strerror(errno));
-		return folder;
-	}
-	DIR *list = fdopendir(folder);
+	size_t length = strlen(path);
 	const struct dirent *entry;
-	int found = -1;
 	unsigned traces = 0;
-	char names[128] = "";
 
-	if (!list) {
-		trace_error_set(error, "%s", strerror(errno));
-		close(folder);
-		return -1;
-	}
-	while ((entry = readdir(list))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		int one = openat(folder, entry->d_name,
-				 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (one < 0)
-			continue;
-		if (faccessat(one, "metadata", F_OK, 0) != 0) {
-			close(one);
-			continue;
-		}
+	if (length + sizeof("/metadata") >= PATH_MAX)
+		return 0;
+	strcpy(path + length, "/metadata");
+	bool is_one = access(path, F_OK) == 0;
+	path[length] = '\0';
+	if (is_one) {
+		const char *slash = strrchr(path, '/');
 		size_t used = strlen(names);
-		(void)snprintf(names + used, sizeof(names) - used, "%s%.40s", traces ? ", " : "",
-			       entry->d_name);
-		traces++;
-		if (found >= 0)
-			close(found);
-		found = one;
+		(void)snprintf(names + used, NAMES_BYTES - used, "%s%.40s", used ? ", " : "",
+			       slash ? slash + 1 : path);
+		if (!*found)
+			strcpy(found, path);
+		return 1;
 	}
-	closedir(list);
-	if (traces == 1)
-		return found;
-	if (found >= 0)
-		close(found);
-	trace_error_set(error,
-			traces ? "holds %u traces, one a process; name one of them: %s" :
-				 "is a folder without a file `metadata', so it holds no trace",
-			traces, names);
-	return -1;
+	DIR *list = depth ? opendir(path) : NULL;
+	while (list && (entry = readdir(list))) {
+		if (entry->d_name[0] == '.' ||
+		    (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) ||
+		    length + strlen(entry->d_name) + 2 > PATH_MAX)
+			continue;
+		path[length] = '/';
+		strcpy(path + length + 1, entry->d_name);
+		traces += find_traces(path, depth - 1, found, names);
+		path[length] = '\0';
+	}
+	if (list)
+		closedir(list);
+	return traces;
 }
 
-struct trace_reader *ctf_open(const char *path, bool *foreign, struct trace_error *error)
+/* Of several folders with a trace in them none is meant more than the others. */
+static int find_folder(const char *path, char *found, struct trace_error *error)
+{
+	char walk[PATH_MAX], names[NAMES_BYTES] = "";
+
+	*found = '\0';
+	(void)snprintf(walk, sizeof(walk), "%s", path);
+	size_t length = strlen(walk);
+	while (length > 1 && walk[length - 1] == '/')
+		walk[--length] = '\0';
+	unsigned traces = find_traces(walk, DEPTH_MAX, found, names);
+	if (traces != 1) {
+		trace_error_set(error,
+				traces ? "holds %u traces, one a process; name one of them: %s" :
+					 "is a folder without a file `metadata' in it or below",
+				traces, names);
+		return -1;
+	}
+	int folder = open(found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0)
+		trace_error_set(error, "%s", strerror(errno));
+	return folder;
+}
+
+struct trace_reader *ctf_open(const char *path, char *found, bool *foreign,
+			      struct trace_error *error)
 {
 	uint64_t version = 0;
 
 	*foreign = false;
-	int folder = find_folder(path, error);
+	int folder = find_folder(path, found, error);
 	if (folder < 0)
 		return NULL;
 	char *metadata = read_metadata(folder);

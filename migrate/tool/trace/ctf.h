@@ -24,6 +24,7 @@
 #define CTF_AT_SEQUENCE	  64
 #define CTF_AT_DISCARDED  72
 #define CTF_AT_TID	  80
+#define CTF_AT_EVENTS	  84
 
 enum ctf_id {
 	CTF_FREE,
@@ -47,9 +48,10 @@ enum ctf_id {
 /* The bytes of the fields of each event, in their order, 0 behind the last. */
 extern const uint8_t ctf_fields[CTF_IDS][4];
 
-/* Opens a folder that holds one trace of ours, or a folder with one such folder in it. NULL with `*foreign` true:
- * it is CTF, and not ours. */
-MUST_USE struct trace_reader *ctf_open(const char *path, bool *foreign, struct trace_error *error);
+/* Opens a folder that holds one trace of ours, itself or somewhere below it; `found` (PATH_MAX bytes) is where. NULL
+ * with `*foreign` true: it is CTF, and not ours. */
+MUST_USE struct trace_reader *ctf_open(const char *path, char *found, bool *foreign,
+				       struct trace_error *error);
 
 /* One stream's bytes, for tests. */
 MUST_USE struct trace_reader *ctf_open_memory(const void *data, size_t bytes,

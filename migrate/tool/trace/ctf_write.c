@@ -20,7 +20,7 @@ struct out_stream {
 	uint8_t *packet; /* NULL: the thread has ended */
 	size_t at;	 /* 0: nothing in it */
 	uint64_t packets, last_ns;
-	uint32_t tid;
+	uint32_t tid, events; /* in the packet */
 };
 
 struct ctf_writer {
@@ -135,7 +135,7 @@ static bool write_metadata(struct ctf_writer *writer, const char *format, uint64
 		"\t\tu64 packet_seq_num;\n"
 		"\t\tu64 events_discarded;\n"
 		"\t\tu32 tid;\n"
-		"\t\tu32 reserved;\n"
+		"\t\tu32 events;\n"
 		"\t};\n"
 		"\tevent.header := struct {\n"
 		"\t\tenum : u4 { compact = 0 ... 14, extended = 15 } id;\n"
@@ -233,8 +233,10 @@ static bool flush_packet(struct ctf_writer *writer, size_t number, uint64_t disc
 	put(packet + CTF_AT_SIZE, CTF_PACKET_BYTES * 8, 8);
 	put(packet + CTF_AT_SEQUENCE, stream->packets++, 8);
 	put(packet + CTF_AT_DISCARDED, discarded, 8);
-	put(packet + CTF_AT_TID, stream->tid, 8);
+	put(packet + CTF_AT_TID, stream->tid, 4);
+	put(packet + CTF_AT_EVENTS, stream->events, 4);
 	stream->at = 0;
+	stream->events = 0;
 	(void)snprintf(name, sizeof(name), "stream-%zu", number + 1);
 	return append(writer, name, packet, CTF_PACKET_BYTES, error);
 }
@@ -304,6 +306,7 @@ static bool put_event(struct ctf_writer *writer, size_t number, uint64_t time, e
 	}
 	stream->at = (size_t)(at - stream->packet);
 	stream->last_ns = time;
+	stream->events++;
 	return true;
 }
 
@@ -373,8 +376,8 @@ bool ctf_write(struct ctf_writer *writer, const struct trace_event *event,
 	return done;
 }
 
-/* What was lost stands in a stream of its own, stream-0, which has no events. */
-static bool write_discarded(struct ctf_writer *writer, uint64_t discarded, struct trace_error *error)
+/* stream-0 has no events: it says until when all streams are whole, and what was lost before it came here. */
+static bool write_ledger(struct ctf_writer *writer, uint64_t discarded, struct trace_error *error)
 {
 	uint8_t packet[CTF_PACKET_BYTES] = { 0 };
 
@@ -397,8 +400,8 @@ bool ctf_finish(struct ctf_writer *writer, uint64_t discarded, struct trace_erro
 			done = flush_packet(writer, i, 0, error);
 		free(writer->streams[i].packet);
 	}
-	if (done && discarded)
-		done = write_discarded(writer, discarded, error);
+	if (done)
+		done = write_ledger(writer, discarded, error);
 	free(writer->streams);
 	map_free(&writer->by_thread);
 	close(writer->folder);

@@ -81,6 +81,8 @@ static void show_losses(const struct info *info)
 	const struct track_counts *counts = &info->counts;
 
 	printf("losses      %" PRIu64 " events that the recorder lost", info->traits.discarded);
+	if (info->traits.cut)
+		printf(", %" PRIu64 " events left out since the recording was cut", info->traits.cut);
 	if (counts->unknown_frees)
 		printf(", %" PRIu64 " frees of blocks that are not in the trace",
 		       counts->unknown_frees);
@@ -223,6 +225,7 @@ static void add_counts(struct json_object *object, const struct info *info)
 	add_number(object, "null_frees", counts->null_frees);
 	add_number(object, "failed", counts->failed);
 	add_number(object, "events_discarded", info->traits.discarded);
+	add_number(object, "cut", info->traits.cut);
 	add_number(object, "unknown_frees", counts->unknown_frees);
 	add_number(object, "supplied_frees", counts->lost_frees);
 	add_number(object, "other_processes", info->traits.other_processes);

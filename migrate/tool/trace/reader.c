@@ -4,6 +4,7 @@
 #include "migrate/tool/trace/format.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +22,14 @@ const char *const trace_format_names[] = { "memory_replay", "mtrace", "logalloc"
 /* A folder: ours, or another's if there is a library that reads it. */
 static struct trace_reader *open_folder(const char *path, struct trace_error *error)
 {
+	char found[PATH_MAX]; /* where in the folder the trace is */
 	bool foreign;
-	struct trace_reader *reader = ctf_open(path, &foreign, error);
+	struct trace_reader *reader = ctf_open(path, found, &foreign, error);
 
 	if (!foreign)
 		return reader;
-#if 0 && HAVE_BABELTRACE
-	return trace_open_babeltrace(path, error);
+#if HAVE_BABELTRACE
+	return trace_open_babeltrace(found, error);
 #else
 	trace_error_set(error, "is CTF of another tracer: this command was built without "
 			       "libbabeltrace2, which reads it");

@@ -17,6 +17,7 @@ struct trace_traits {
 	bool has_threads;	     /* it tells one thread from another */
 	bool has_times;		     /* some event has a time */
 	uint64_t discarded;	     /* events that the recorder says it lost */
+	uint64_t cut;		     /* events after the moment until which the recording is whole */
 	uint64_t other_processes;    /* events of processes that were left out */
 	uint64_t process;	     /* whose events these are; 0: unknown */
 };

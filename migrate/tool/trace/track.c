@@ -201,16 +201,7 @@ static enum trace_status free_of(struct track *track, const struct trace_event *
 static enum trace_status allocation_of(struct track *track, const struct trace_event *event,
 				       struct track_operation *operation, struct trace_error *error)
 {
-	struct track_thread *thread = &track->threads[operation->thread];
 	bool is_realloc = event->kind == TRACE_REALLOC && event->old_address != 0;
-
-	/* The end of another realloc than the one that began: one of the two was lost. */
-	if (thread->moving != MAP_NONE &&
-	    !(is_realloc && event->old_address == thread->moving_address) &&
-	    !move_back(track, operation->thread)) {
-		(void)out_of_memory(error);
-		return TRACE_WRONG;
-	}
 
 	if (event->address == 0 && is_realloc && event->bytes == 0)
 		return free_of(track, event, event->old_address, operation);
@@ -257,6 +248,33 @@ static enum trace_status end_of(struct track *track, const struct trace_event *e
 	return TRACE_OK;
 }
 
+/* A thread that has begun a realloc does something else: the end of the realloc was lost, and the block with it. */
+static bool is_cut_short(const struct track *track, const struct trace_event *event, uint32_t number)
+{
+	const struct track_thread *thread = &track->threads[number];
+
+	return thread->moving != MAP_NONE && !(event->kind == TRACE_REALLOC &&
+					       event->old_address == thread->moving_address);
+}
+
+static enum trace_status supply_free_of_moving(struct track *track, const struct trace_event *event,
+					       struct track_operation *operation)
+{
+	struct track_thread *thread = &track->threads[operation->thread];
+
+	track->pending = *event;
+	track->has_pending = true;
+	track->counts.lost_frees++;
+	track->counts.frees++;
+	operation->supplied = true;
+	operation->kind = TRACK_FREE;
+	operation->address = thread->moving_address;
+	operation->present_bytes = thread->moving_present_bytes;
+	take_out(track, thread->moving, operation);
+	thread->moving = MAP_NONE;
+	return TRACE_OK;
+}
+
 enum trace_status track_next(struct track *track, struct track_operation *operation,
 			     struct trace_error *error)
 {
@@ -282,11 +300,13 @@ enum trace_status track_next(struct track *track, struct track_operation *operat
 		};
 		if (!find_thread(track, event.thread, &operation->thread, error))
 			return TRACE_WRONG;
-		if (event.kind == TRACE_THREAD_END) {
+		if (is_cut_short(track, &event, operation->thread)) {
+			status = supply_free_of_moving(track, &event, operation);
+		} else if (event.kind == TRACE_THREAD_END) {
 			status = end_of(track, &event, operation);
 		} else if (event.kind == TRACE_REALLOC_BEGIN) {
-			status = move_back(track, operation->thread) ? TRACE_END : TRACE_WRONG;
 			move_out(track, &event, operation->thread);
+			status = TRACE_END;
 		} else if (event.kind == TRACE_FREE) {
 			status = free_of(track, &event, event.address, operation);
 		} else {
