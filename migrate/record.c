@@ -19,6 +19,7 @@
 #include "migrate/record_stream.h"
 #include "migrate/record_write.h"
 #include "migrate/report.h"
+#include "next/next.h"
 #include "shim/base/map.h"
 #include "shim/base/os.h"
 #include "shim/hooks.h"
@@ -65,7 +66,13 @@ struct self {
 	uint32_t patience;
 	uint64_t number, ordinal;
 };
-static TLS_FAST struct self self;
+_Static_assert(sizeof(struct self) <= NEXT_THREAD_ROOM, "it lives in the thread's heap");
+
+/* NULL where the thread has no heap, or none any more. */
+static struct self *self_of_thread(void)
+{
+	return next_thread_room();
+}
 
 static _Atomic uint64_t threads;     /* numbered so far in this recording */
 static _Atomic bool frees_were_lost; /* in this recording: marks of blocks that are free */
@@ -104,50 +111,68 @@ static uint32_t mix(uint64_t h)
 	return (uint32_t)(h >> 32);
 }
 
-/* The configuration of the recording that is on, NULL if none is, or if this thread is in the middle of telling. */
-static const struct record_config *config_now(void)
+/* The configuration of the recording that is on, NULL if none is. */
+static const struct record_config *active_config(void)
 {
 	/* acquire: the configuration; pairs with the release in record_start() */
 	uint32_t generation = load_acquire(&record_active);
-	if (unlikely(generation == 0 || self.inside))
-		return NULL;
-	return &configs[generation % CONFIGS];
+	return unlikely(generation == 0) ? NULL : &configs[generation % CONFIGS];
 }
 
+/* The same; NULL also if this thread is in the middle of telling, or has nothing to remember by any more. */
+static const struct record_config *config_now(void)
+{
+	const struct record_config *config = active_config();
+	if (!config)
+		return NULL;
+	const struct self *self = self_of_thread();
+	return unlikely(!self || self->inside) ? NULL : config;
+}
+
+/* A thread on its way out gets another heap in each of libc's rounds: its stream is still there. */
 static COLD void begin_thread(const struct record_config *config)
 {
-	self.generation = config->generation;
-	self.number = fetch_add_relaxed(&threads, 1) + 1;
-	self.ordinal = 0;
-	self.patience = 0;
-	self.drawn = mix(config->key[0] ^ self.number) < config->draw_below;
+	struct self *self = self_of_thread();
+	struct record_stream *own = pthread_getspecific(end_key);
+	bool same = own && load_relaxed(&own->generation) == config->generation;
+	self->stream = own;
+	self->number = same ? own->number : fetch_add_relaxed(&threads, 1) + 1;
+	self->generation = config->generation;
+	self->ordinal = 0;
+	self->patience = 0;
+	self->drawn = mix(config->key[0] ^ self->number) < config->draw_below;
 }
 
 static COLD void claim_stream(const struct record_config *config)
 {
+	struct self *self = self_of_thread();
 	int saved_errno = errno;
-	if (self.gone || self.patience > 0) {
-		self.patience -= self.patience > 0;
+	if (self->gone || self->patience > 0) {
+		self->patience -= self->patience > 0;
 		return;
 	}
-	self.inside = true;
-	struct record_stream *own = self.stream;
-	self.stream = record_stream_claim(config, own, self.number);
-	self.patience = self.stream ? 0 : CLAIM_AGAIN;
-	if (self.stream && !pthread_getspecific(end_key))
-		pthread_setspecific(end_key, (void *)1);
-	self.inside = false;
+	self->inside = true;
+	struct record_stream *own = self->stream;
+	self->stream = record_stream_claim(config, own, self->number);
+	self->patience = self->stream ? 0 : CLAIM_AGAIN;
+	if (self->stream != own) {
+		if (self->stream)
+			self->stream->end_rounds = 0;
+		pthread_setspecific(end_key, self->stream);
+	}
+	self->inside = false;
 	errno = saved_errno;
 }
 
 /* The thread's stream of this recording; NULL: it gets none, and has lost an event. */
 static struct record_stream *stream_now(const struct record_config *config)
 {
-	if (unlikely(self.generation != config->generation))
+	struct self *self = self_of_thread();
+	if (unlikely(self->generation != config->generation))
 		begin_thread(config);
-	if (unlikely(!self.stream || load_relaxed(&self.stream->generation) != config->generation))
+	if (unlikely(!self->stream || load_relaxed(&self->stream->generation) != config->generation))
 		claim_stream(config);
-	struct record_stream *stream = self.stream;
+	struct record_stream *stream = self->stream;
 	if (likely(stream && load_relaxed(&stream->generation) == config->generation))
 		return stream;
 	fetch_add_relaxed(&record_lost_elsewhere, 1);
@@ -157,13 +182,14 @@ static struct record_stream *stream_now(const struct record_config *config)
 /* The draw: of the allocation, as the n-th of its thread, or of the thread. */
 static bool drawn(const struct record_config *config)
 {
-	if (unlikely(self.generation != config->generation))
+	struct self *self = self_of_thread();
+	if (unlikely(self->generation != config->generation))
 		begin_thread(config);
 	if (config->by_thread)
-		return self.drawn;
-	uint64_t ordinal = self.ordinal++;
+		return self->drawn;
+	uint64_t ordinal = self->ordinal++;
 	return config->draw_below >> 32 ||
-	       mix(config->key[0] ^ self.number << 40 ^ ordinal) < config->draw_below;
+	       mix(config->key[0] ^ self->number << 40 ^ ordinal) < config->draw_below;
 }
 
 static bool tell(const struct record_config *config, enum record_event event,
@@ -303,13 +329,13 @@ bool shim_at_realloc(void *block, enum map_kind kind)
 	}
 	record_mark_clear(block);
 	/* What it allocates and frees on its way is this one event's. */
-	self.inside = true;
+	self_of_thread()->inside = true;
 	return true;
 }
 
 void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_served served)
 {
-	self.inside = false;
+	self_of_thread()->inside = false;
 	const struct record_config *config = config_now();
 	if (!config)
 		return;
@@ -324,25 +350,26 @@ void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_serv
 
 /* --- threads -------------------------------------------------------------------------------------- */
 
-/* In each of libc's rounds: what other destructors still free belongs into the same stream. */
+/* In each of libc's rounds: what other destructors still free belongs into the same stream. In the last one the
+ * thread may have left its heap already, and then tells nothing more. */
 static void thread_ends(void *value)
 {
-	uintptr_t round = (uintptr_t)value;
-	if (round < LAST_ROUND) {
-		pthread_setspecific(end_key, (void *)(round + 1));
+	struct record_stream *stream = value;
+	if (++stream->end_rounds < LAST_ROUND) {
+		pthread_setspecific(end_key, stream);
 		return;
 	}
-	struct record_stream *stream = self.stream;
-	const struct record_config *config = config_now();
-	self.gone = true;
-	if (!stream)
-		return;
+	const struct record_config *config = active_config();
+	struct self *self = self_of_thread();
+	if (self) {
+		self->gone = true;
+		self->stream = NULL;
+	}
 	if (config && load_relaxed(&stream->generation) == config->generation) {
 		uint64_t reserved = 0;
 		(void)!record_append(config, stream, RECORD_THREAD_END, SHIM_SERVED_UNKNOWN,
 				     &reserved, 1);
 	}
-	self.stream = NULL;
 	record_stream_end(stream);
 }
 
@@ -558,8 +585,10 @@ bool record_fork_child(void)
 	shim_record(none);
 	record_marks_unwatch();
 	record_writer_fork_child();
-	record_streams_fork_child(self.stream);
-	self.inside = false;
+	struct self *self = self_of_thread();
+	record_streams_fork_child(self ? self->stream : NULL);
+	if (self)
+		self->inside = false;
 	store_relaxed(&state, RECORD_OFF);
 	/* What was being started or stopped is not the child's. */
 	wanted_again = was == RECORD_ON;

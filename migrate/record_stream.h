@@ -67,6 +67,7 @@ struct record_stream {
 
 	CACHE_ALIGN uint32_t at; /* [thread] bytes used of the open packet; 0: none is open */
 	uint64_t last_ns;	 /* [thread] time of the last event */
+	uint32_t end_rounds;	 /* [thread] rounds of libc's destructors that have run */
 	_Atomic uint64_t head;
 	_Atomic uint64_t lost; /* [thread] */
 	_Atomic bool opening;

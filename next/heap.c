@@ -35,6 +35,8 @@
 #include "shim/base/check.h"
 #include "shim/base/os.h"
 
+#include <string.h>
+
 #define CHUNK_HEAPS 32
 #define CHUNKS	    8192 /* 262,144 heaps: more threads at a time than Linux has process ids by default */
 
@@ -146,6 +148,7 @@ struct next_heap *heap_borrow(void)
 void heap_abandon(struct next_heap *heap)
 {
 	heap->companion = NULL;
+	memset(heap->room, 0, sizeof(heap->room));
 	/* acquire: the pages' descriptors, from heap_ready_push(). From here on senders see it closed. */
 	struct next_page *page = exchange_acq_rel(&heap->ready, READY_CLOSED);
 	while (page) {
@@ -204,6 +207,13 @@ void next_fork_child(void)
 {
 	/* Heaps of threads that are not here are on neither stack, so nobody ever adopts them: they may
 	 * have been caught in the middle of anything. Their blocks can still be freed. */
+}
+
+void *next_thread_room(void)
+{
+	struct next_heap *heap = heap_of_thread();
+	_Static_assert(sizeof(heap->room) == NEXT_THREAD_ROOM, "as promised");
+	return heap ? heap->room : NULL;
 }
 
 void **next_thread_slot(void)

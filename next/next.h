@@ -99,6 +99,11 @@ void next_fork_child(void);
  * changes hands. NULL if no heap can be had. */
 MUST_USE void **next_thread_slot(void);
 
+/* The same for so many bytes, aligned to 8; all 0 at first and again when the heap changes hands. NULL also for
+ * a thread that is gone. It is here so that the library needs no thread-local storage but one pointer. */
+#define NEXT_THREAD_ROOM 48
+MUST_USE void *next_thread_room(void);
+
 /* True if the calling thread's heap sends this class to next; makes the heap if there is none yet. */
 MUST_USE bool next_admits(unsigned class);
 /* The same for a class with this door. */

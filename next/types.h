@@ -143,6 +143,7 @@ struct next_heap {
 	uint32_t number;	     /* [const] from 1; its place in the table of heaps */
 	_Atomic uint32_t stack_next; /* [any thread] link of the stacks of heaps without a thread */
 	void *companion;	     /* [owner] the layer above keeps its own per-thread pointer here */
+	uint64_t room[6];	     /* [owner] see next_thread_room() */
 	struct next_site *sites;     /* [owner] pages of call sites (site.h); NULL until there is one */
 	uint32_t site_misses;	     /* [owner] */
 	uint32_t looked_at_idle;     /* [owner] tick */
