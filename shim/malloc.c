@@ -453,7 +453,8 @@ static NOINLINE void *calloc_slow(size_t bytes, size_t each_bytes)
 void *shim_calloc_from(unsigned word, size_t bytes)
 {
 	void *block = NULL;
-	enum shim_backend backend = shim_route_resolve(next_class_of(bytes), word);
+	enum shim_backend backend =
+		HAKMEM_MIGRATION ? shim_route_resolve(next_class_of(bytes), word) : SHIM_UNSET;
 	if (word & SHIM_CHECKED)
 		return malloc_checked(bytes, 0, true, backend == SHIM_LEGACY);
 	if (backend == SHIM_SYSTEM)
