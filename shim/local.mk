@@ -40,5 +40,9 @@ libhakmem_la_SOURCES += \
 	shim/route.h \
 	shim/system.c \
 	shim/system.h \
-	shim/watch.c \
 	shim/watch.h
+
+# What it tells of goes to migrate/.
+if MIGRATION
+libhakmem_la_SOURCES += shim/watch.c
+endif

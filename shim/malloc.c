@@ -183,8 +183,12 @@ void *shim_malloc_from(unsigned word, size_t bytes, uint32_t site, bool by_site)
 	if (HAKMEM_MIGRATION && (word & ~(unsigned)SHIM_RECORD) == SHIM_SHARE &&
 	    unlikely(next_take_sample()))
 		return malloc_sampled(bytes, site, by_site);
-	return malloc_from(HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET, bytes,
-			   site, by_site);
+	enum shim_backend backend = HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET;
+	if (word & SHIM_RECORD && backend == SHIM_NEXT && !by_site && bytes <= PTRDIFF_MAX) {
+		void *block = next_malloc_unslotted(bytes);
+		return likely(block != NULL) ? block : next_failed(bytes);
+	}
+	return malloc_from(backend, bytes, site, by_site);
 }
 
 /* The word is none of the three backends. */
@@ -449,7 +453,8 @@ static NOINLINE void *calloc_slow(size_t bytes, size_t each_bytes)
 void *shim_calloc_from(unsigned word, size_t bytes)
 {
 	void *block = NULL;
-	enum shim_backend backend = shim_route_resolve(next_class_of(bytes), word);
+	enum shim_backend backend =
+		HAKMEM_MIGRATION ? shim_route_resolve(next_class_of(bytes), word) : SHIM_UNSET;
 	if (word & SHIM_CHECKED)
 		return malloc_checked(bytes, 0, true, backend == SHIM_LEGACY);
 	if (backend == SHIM_SYSTEM)

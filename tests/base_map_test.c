@@ -94,6 +94,25 @@ static void the_last_user_address_can_be_claimed_and_none_above_it(void **state)
 	assert_int_equal(map_kind_of(NULL), MAP_STRANGER);
 }
 
+static void a_watched_slot_stays_watched_whoever_claims_it_until_it_is_unwatched(void **state)
+{
+	(void)state;
+	const struct os_ops no_writing = { .protect = refuse_protect };
+	os_swap(&no_writing);
+	assert_false(map_watch(slot(2000000)));
+	map_unwatch(slot(2000000)); /* the table is read-only there */
+	os_swap(NULL);
+	assert_true(map_watch(slot(2000000)));
+	assert_int_equal(map_byte_of_slot(2000000), MAP_WATCHED);
+	assert_int_equal(map_kind_of(slot(2000000)), MAP_STRANGER);
+	assert_true(map_claim(slot(2000000), 1, MAP_NEXT));
+	assert_int_equal(map_byte_of_slot(2000000), MAP_NEXT | MAP_WATCHED);
+	assert_int_equal(map_kind_of(slot(2000000)), MAP_NEXT);
+	map_unwatch(slot(2000000));
+	assert_int_equal(map_byte_of_slot(2000000), MAP_NEXT);
+	map_release(slot(2000000), 1);
+}
+
 static void a_claim_that_gets_no_memory_changes_nothing(void **state)
 {
 	(void)state;
@@ -158,6 +177,7 @@ int main(void)
 			without_a_table_everything_is_a_stranger_and_nothing_can_be_claimed),
 		cmocka_unit_test(a_claim_covers_every_slot_it_touches_and_no_other),
 		cmocka_unit_test(the_last_user_address_can_be_claimed_and_none_above_it),
+		cmocka_unit_test(a_watched_slot_stays_watched_whoever_claims_it_until_it_is_unwatched),
 		cmocka_unit_test(a_claim_that_gets_no_memory_changes_nothing),
 		cmocka_unit_test(neighbours_claimed_by_threads_at_once_do_not_disturb_each_other),
 		cmocka_unit_test(asking_costs_no_memory),

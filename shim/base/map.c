@@ -50,10 +50,12 @@ bool map_watch(const void *address)
 	return true;
 }
 
+/* Where it is not set the table may be read-only. */
 void map_unwatch(const void *address)
 {
-	fetch_and_relaxed(&map_kinds[(uintptr_t)address >> MAP_SLOT_SHIFT],
-			  (unsigned char)~MAP_WATCHED);
+	map_byte *byte = &map_kinds[(uintptr_t)address >> MAP_SLOT_SHIFT];
+	if (load_relaxed(byte) & MAP_WATCHED)
+		fetch_and_relaxed(byte, (unsigned char)~MAP_WATCHED);
 }
 
 bool map_claim(const void *start, size_t bytes, enum map_kind kind)
