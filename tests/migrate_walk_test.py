@@ -244,15 +244,18 @@ def overruled_by_another_plan():
 
 
 def a_process_that_does_not_answer_is_not_promoted():
-    with Target() as target:
-        walk = Walk(target, *QUICK, "--hold", "500ms", "--patience", "0")
-        walk.says("at 50%")
-        os.kill(target.pid, signal.SIGSTOP)
-        walk.says("hold, the process does not answer")
-        assert walk.process.poll() is None
-        os.kill(target.pid, signal.SIGCONT)
-        code, report = walk.end()
-        assert (code, report["verdict"]) == (0, "promoted"), report
+    # At the last step as well, where nothing is compared any more.
+    for steps in ("50%,100%", "100%"):
+        with Target() as target:
+            step = steps.split(",", maxsplit=1)[0]
+            walk = Walk(target, *QUICK, "--steps", steps, "--hold", "3s")
+            walk.says(f"at {step}")
+            os.kill(target.pid, signal.SIGSTOP)
+            walk.says(f"at {step} .*: hold, the process does not answer")
+            assert walk.process.poll() is None
+            os.kill(target.pid, signal.SIGCONT)
+            code, report = walk.end()
+            assert (code, report["verdict"]) == (0, "promoted"), report
 
 
 def the_kill_switch_ends_it():

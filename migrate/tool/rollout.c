@@ -67,6 +67,8 @@ static char plan_before[PLAN_TEXT_MAX + 8]; /* the live plan that was there */
 static bool had_plan;
 static char plan_now[PLAN_TEXT_MAX + 8]; /* ours */
 
+static bool is_set; /* the step that was begun */
+
 static volatile sig_atomic_t interrupted;
 
 /* --- asking --------------------------------------------------------------------------------------- */
@@ -209,6 +211,10 @@ static enum report_end obey(const struct arguments *arguments, enum rollout_acti
 	switch (action) {
 	case ROLLOUT_SET:
 		code = set_step(arguments, error);
+		/* It is asked again. */
+		is_set = code == EXIT_OK;
+		if (code == EXIT_NO_ANSWER)
+			return REPORT_GOES_ON;
 		break;
 	case ROLLOUT_WAIT:
 		break;
@@ -237,6 +243,22 @@ static enum report_end interrupt(const struct arguments *arguments, char error[C
 	return REPORT_INTERRUPTED;
 }
 
+/* No answer: nothing is promoted, though nothing may have been asked for either. */
+static enum report_end look_in_vain(const struct arguments *arguments,
+				    char error[CLIENT_ERROR_BYTES])
+{
+	const struct rollout_verdict verdict = {
+		.outcome = ROLLOUT_HOLD,
+		.ratio.high = SEQUENCE_UNBOUNDED,
+		.why = "the process does not answer",
+	};
+	bool over = rollout.begun && rollout.patience_ns &&
+		    now_ns() - rollout.since_ns >= rollout.patience_ns;
+
+	report_look(&report, &verdict, now_ns(), !arguments->quiet);
+	return obey(arguments, over ? ROLLOUT_STOP : ROLLOUT_WAIT, error);
+}
+
 /* One look, and what follows from it. */
 static enum report_end look(const struct arguments *arguments, char error[CLIENT_ERROR_BYTES])
 {
@@ -245,17 +267,20 @@ static enum report_end look(const struct arguments *arguments, char error[CLIENT
 
 	if (!client_attended(&client))
 		return REPORT_ENDED;
+	if (rollout.begun && !is_set) {
+		enum report_end end = obey(arguments, ROLLOUT_SET, error);
+		return end == REPORT_GOES_ON && !is_set ? look_in_vain(arguments, error) : end;
+	}
 	int code = ask(PAGE_COMPARE, arguments->classes, error);
 	if (code == EXIT_REFUSED)
 		return REPORT_REFUSED;
 	if (code == EXIT_OK && rollout.begun && !has_plan_now(plan_now))
 		return REPORT_OVERRULED;
-	if (code == EXIT_OK)
-		fill_evidence(&evidence);
+	if (code != EXIT_OK)
+		return look_in_vain(arguments, error);
+	fill_evidence(&evidence);
 	unsigned step = rollout.step;
 	enum rollout_action action = rollout_advance(&rollout, now_ns(), &evidence, &verdict);
-	if (code != EXIT_OK)
-		verdict.why = "the process does not answer";
 	if (action != ROLLOUT_SET || step != rollout.step)
 		report_look(&report, &verdict, now_ns(), !arguments->quiet);
 	return obey(arguments, action, error);
