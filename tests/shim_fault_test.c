@@ -209,6 +209,20 @@ static void fork_and_allocate(void)
 	WORKLOAD_REQUIRE(status == 0);
 }
 
+/* Whatever became of the recording that the environment asked for: it can be stopped, and another be had. */
+static void record_again(void)
+{
+	const char *where = getenv("HAKMEM_RECORD");
+	if (!where)
+		return;
+	int error = hakmem_record_stop(NULL, 0);
+	WORKLOAD_REQUIRE(error == 0 || error == EALREADY);
+	WORKLOAD_REQUIRE(hakmem_record_start(where, NULL, NULL, 0) == 0);
+	hakmem_free(hakmem_malloc(100));
+	WORKLOAD_REQUIRE(hakmem_record_stop(NULL, 0) == 0);
+	errno = 4711;
+}
+
 /* What the process holds and nothing in it says why: tables, heaps, the legacy pool's descriptors. */
 static int64_t overhead_bytes(void)
 {
@@ -237,6 +251,7 @@ static int64_t run_workload(void)
 	/* What was refused is had now. */
 	store_relaxed(&refused_kinds, 0);
 	WORKLOAD_REQUIRE(hakmem_control_start() == 0);
+	record_again();
 	struct workload_block blocks[WORKLOAD_BLOCKS];
 	size_t count = workload_allocate(blocks, 'e');
 	for (size_t i = 0; i < count; i++) {
@@ -263,6 +278,7 @@ static const struct configuration {
 	{ "all-old", "all=old" },
 	{ "all-next", "all=next" },
 	{ "flips", "mid=next@30%:thread" },
+	{ "flips-recorded", "mid=next@30%:thread" },
 };
 static const struct configuration *configuration;
 
@@ -272,7 +288,7 @@ static int work(const char *name)
 	struct rlimit no_core = { 0, 0 };
 	setrlimit(RLIMIT_CORE, &no_core);
 	alarm(100);
-	workload_flips = strcmp(name, "flips") == 0;
+	workload_flips = strncmp(name, "flips", 5) == 0;
 	outcome.overhead = run_workload();
 	outcome.calls = load_relaxed(&made);
 	outcome.unreturned = load_relaxed(&unmap_refused);
@@ -297,6 +313,8 @@ static bool workload_with(unsigned kinds, long from, long to, struct outcome *ou
 		setenv("HAKMEM_PLAN", configuration->plan, 1);
 		setenv("HAKMEM_CONTROL", "1", 1);
 		setenv("XDG_RUNTIME_DIR", folder, 1);
+		if (strstr(configuration->name, "recorded"))
+			setenv("HAKMEM_RECORD", folder, 1);
 		execl(self, self, configuration->name, (char *)NULL);
 		_exit(127);
 	}
