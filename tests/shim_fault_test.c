@@ -217,9 +217,12 @@ static void record_again(void)
 		return;
 	int error = hakmem_record_stop(NULL, 0);
 	WORKLOAD_REQUIRE(error == 0 || error == EALREADY);
-	WORKLOAD_REQUIRE(hakmem_record_start(where, NULL, NULL, 0) == 0);
+	char text[256] = "";
+	error = hakmem_record_start(where, NULL, text, sizeof(text));
+	/* The map is asked for once, at the start. */
+	WORKLOAD_REQUIRE(error == 0 || strstr(text, "no address map"));
 	hakmem_free(hakmem_malloc(100));
-	WORKLOAD_REQUIRE(hakmem_record_stop(NULL, 0) == 0);
+	WORKLOAD_REQUIRE(hakmem_record_stop(NULL, 0) == (error ? EALREADY : 0));
 	errno = 4711;
 }
 
@@ -331,8 +334,9 @@ static bool workload_with(unsigned kinds, long from, long to, struct outcome *ou
 
 static struct outcome usual; /* with nothing refused */
 
-/* What threads leave in tables differs from run to run. Memory for blocks comes and goes by 4 MiB at least. */
-#define TABLES_BYTES ((int64_t)(1 * MIB))
+/* What threads leave in tables differs from run to run, and by a megabyte for each that was recorded. Memory for blocks
+ * comes and goes by 4 MiB at least. */
+#define TABLES_BYTES ((int64_t)(3 * MIB))
 
 static bool nothing_is_lost(unsigned kinds, long from, long to, long *calls)
 {
