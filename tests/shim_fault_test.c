@@ -206,6 +206,8 @@ static void fork_and_allocate(void)
 		_exit(0);
 	}
 	WORKLOAD_REQUIRE(waitpid(child, &status, 0) == child);
+	if (status)
+		fprintf(stderr, "the child of the fork: status %#x\n", (unsigned)status);
 	WORKLOAD_REQUIRE(status == 0);
 }
 

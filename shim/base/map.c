@@ -52,8 +52,10 @@ bool map_watch(const void *address)
 
 void map_unwatch(const void *address)
 {
-	fetch_and_relaxed(&map_kinds[(uintptr_t)address >> MAP_SLOT_SHIFT],
-			  (unsigned char)~MAP_WATCHED);
+	map_byte *byte = &map_kinds[(uintptr_t)address >> MAP_SLOT_SHIFT];
+	/* A slot that was never watched may lie in a part of the table that is not writable. */
+	if (load_relaxed(byte) & MAP_WATCHED)
+		fetch_and_relaxed(byte, (unsigned char)~MAP_WATCHED);
 }
 
 bool map_claim(const void *start, size_t bytes, enum map_kind kind)
