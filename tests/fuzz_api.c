@@ -150,12 +150,6 @@ static void route(unsigned class, unsigned choice)
 		routes[class] = backend;
 }
 
-static bool is_beside_huge(const void *start)
-{
-	enum map_kind kind = map_kind_of(start);
-	return kind != MAP_NEXT && kind != MAP_LEGACY && kind != MAP_STRANGER;
-}
-
 static void check_owner(const struct block *block, size_t alignment)
 {
 	static const enum hakmem_owner owners[] = {
@@ -164,7 +158,7 @@ static void check_owner(const struct block *block, size_t alignment)
 		[SHIM_NEXT] = HAKMEM_OWNER_NEXT,
 	};
 	/* Beside a huge block of next's the system may have mappings, which hakmem_owner() cannot tell. */
-	if (!alone || is_beside_huge(block->start))
+	if (!alone || map_is_huge(block->start))
 		return;
 	enum hakmem_owner wanted = owners[routes[next_class_of(block->bytes)]];
 	if (wanted == HAKMEM_OWNER_LEGACY && alignment > 16)
@@ -272,7 +266,7 @@ static struct block *shadow_of(void *start, size_t bytes, size_t alignment, bool
 	if (block->usable_bytes < bytes)
 		found(block, "has room for %zu", block->usable_bytes);
 	block->owner = hakmem_owner(start);
-	block->was_beside_huge = is_beside_huge(start);
+	block->was_beside_huge = map_is_huge(start);
 	check_owner(block, alignment);
 	for (size_t at = 0; zeroed && at < bytes; at += step(at, bytes))
 		if (block->start[at])
@@ -316,7 +310,7 @@ static void check(const struct block *block)
 	if (hakmem_malloc_usable_size(block->start) != block->usable_bytes)
 		found(block, "had room for %zu and has for %zu now", block->usable_bytes,
 		      hakmem_malloc_usable_size(block->start));
-	if (hakmem_owner(block->start) != block->owner && !is_beside_huge(block->start) &&
+	if (hakmem_owner(block->start) != block->owner && !map_is_huge(block->start) &&
 	    !block->was_beside_huge)
 		found(block, "was served by %d and belongs to %d now", (int)block->owner,
 		      (int)hakmem_owner(block->start));
@@ -362,7 +356,7 @@ static void resize(struct block **place, unsigned what, unsigned code)
 	block->bytes = bytes;
 	block->usable_bytes = hakmem_malloc_usable_size(start);
 	block->owner = hakmem_owner(start);
-	block->was_beside_huge = is_beside_huge(start);
+	block->was_beside_huge = map_is_huge(start);
 	if (block->usable_bytes < bytes)
 		found(block, "has room for %zu", block->usable_bytes);
 	enter(block);

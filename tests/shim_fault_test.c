@@ -206,7 +206,26 @@ static void fork_and_allocate(void)
 		_exit(0);
 	}
 	WORKLOAD_REQUIRE(waitpid(child, &status, 0) == child);
+	if (status)
+		fprintf(stderr, "the child of the fork: status %#x\n", (unsigned)status);
 	WORKLOAD_REQUIRE(status == 0);
+}
+
+/* Whatever became of the recording that the environment asked for: it can be stopped, and another be had. */
+static void record_again(void)
+{
+	const char *where = getenv("HAKMEM_RECORD");
+	if (!where)
+		return;
+	int error = hakmem_record_stop(NULL, 0);
+	WORKLOAD_REQUIRE(error == 0 || error == EALREADY);
+	char text[256] = "";
+	error = hakmem_record_start(where, NULL, text, sizeof(text));
+	/* The map is asked for once, at the start. */
+	WORKLOAD_REQUIRE(error == 0 || strstr(text, "no address map"));
+	hakmem_free(hakmem_malloc(100));
+	WORKLOAD_REQUIRE(hakmem_record_stop(NULL, 0) == (error ? EALREADY : 0));
+	errno = 4711;
 }
 
 /* What the process holds and nothing in it says why: tables, heaps, the legacy pool's descriptors. */
@@ -237,6 +256,7 @@ static int64_t run_workload(void)
 	/* What was refused is had now. */
 	store_relaxed(&refused_kinds, 0);
 	WORKLOAD_REQUIRE(hakmem_control_start() == 0);
+	record_again();
 	struct workload_block blocks[WORKLOAD_BLOCKS];
 	size_t count = workload_allocate(blocks, 'e');
 	for (size_t i = 0; i < count; i++) {
@@ -263,6 +283,7 @@ static const struct configuration {
 	{ "all-old", "all=old" },
 	{ "all-next", "all=next" },
 	{ "flips", "mid=next@30%:thread" },
+	{ "flips-recorded", "mid=next@30%:thread" },
 };
 static const struct configuration *configuration;
 
@@ -272,7 +293,7 @@ static int work(const char *name)
 	struct rlimit no_core = { 0, 0 };
 	setrlimit(RLIMIT_CORE, &no_core);
 	alarm(100);
-	workload_flips = strcmp(name, "flips") == 0;
+	workload_flips = strncmp(name, "flips", 5) == 0;
 	outcome.overhead = run_workload();
 	outcome.calls = load_relaxed(&made);
 	outcome.unreturned = load_relaxed(&unmap_refused);
@@ -297,6 +318,8 @@ static bool workload_with(unsigned kinds, long from, long to, struct outcome *ou
 		setenv("HAKMEM_PLAN", configuration->plan, 1);
 		setenv("HAKMEM_CONTROL", "1", 1);
 		setenv("XDG_RUNTIME_DIR", folder, 1);
+		if (strstr(configuration->name, "recorded"))
+			setenv("HAKMEM_RECORD", folder, 1);
 		execl(self, self, configuration->name, (char *)NULL);
 		_exit(127);
 	}
@@ -313,8 +336,9 @@ static bool workload_with(unsigned kinds, long from, long to, struct outcome *ou
 
 static struct outcome usual; /* with nothing refused */
 
-/* What threads leave in tables differs from run to run. Memory for blocks comes and goes by 4 MiB at least. */
-#define TABLES_BYTES ((int64_t)(1 * MIB))
+/* What threads leave in tables differs from run to run, and by a megabyte for each that was recorded. Memory for blocks
+ * comes and goes by 4 MiB at least. */
+#define TABLES_BYTES ((int64_t)(3 * MIB))
 
 static bool nothing_is_lost(unsigned kinds, long from, long to, long *calls)
 {
