@@ -57,14 +57,15 @@ void heap_page_quiet(struct next_heap *heap, struct next_page *page)
 	segment_release(page);
 }
 
-/* The page is in no queue and no slot. Merges until it either has a free block (true) or is marked FULL
- * (false); from then on the first free of a block decides what becomes of it. */
+/* The page is in no queue and no slot, and none of its blocks is free as its countdown has it. Merges until it either
+ * has a free block (true) or is marked FULL (false); from then on the first free of a block decides what becomes of it. */
 static bool has_free_or_full(struct next_heap *heap, struct next_page *page)
 {
 	while (!page_advance(page)) {
 		if (page_mark_full(page, heap))
 			return false;
-		heap_merge(heap, page);
+		uint32_t merged = heap_merge(heap, page);
+		store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
 	}
 	return true;
 }

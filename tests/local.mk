@@ -353,6 +353,7 @@ endif
 
 EXTRA_DIST += \
 	tests/fuzz \
+	tests/fuzz.d/api \
 	tests/fuzz.d/trace_android/all.txt \
 	tests/fuzz.d/trace_ctf/stream \
 	tests/fuzz.d/trace_logalloc/munged.txt \
@@ -431,6 +432,7 @@ EXTRA_DIST += \
 	tests/mutants/realloc-by-old-class.patch \
 	tests/mutants/realloc-frees-on-failure.patch \
 	tests/mutants/realloc-loses-a-byte.patch \
+	tests/mutants/recorder-drops-a-free.patch \
 	tests/mutants/rollback-misses-a-thread.patch \
 	tests/mutants/rollout-promotes-blind.patch \
 	tests/mutants/setuid-obeys.patch \

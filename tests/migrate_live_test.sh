@@ -484,6 +484,7 @@ start HAKMEM_CONTROL=1
 comes attends "$helper"
 kill -STOP "$helper"
 expect 5 'no answer' "$hakmem" status "$helper"
+expect 0 'no answer: is it stopped?' "$hakmem" ps
 kill -CONT "$helper"
 expect 0 '' "$hakmem" status "$helper"
 stop

@@ -143,7 +143,7 @@ completes() {
 }
 
 if command -v bash >/dev/null; then
-	completes 'run route rollback rollout replay' "$hakmem" r
+	completes 'run route rollback rollout record replay' "$hakmem" r
 	completes 'kill-switch' "$hakmem" k
 	completes '--plan= --plan-file=' "$hakmem" run --pl
 	completes 'tiny=' "$hakmem" run --plan t
@@ -172,6 +172,10 @@ if command -v bash >/dev/null; then
 	completes 'latency=' "$hakmem" run --guard l
 	completes '' "$hakmem" run -g all -- true --p
 	completes '' "$hakmem" top 1 2
+	completes 'start stop status' "$hakmem" record st
+	completes '--by= --buffer=' "$hakmem" record start 1 --b
+	completes 'thread' "$hakmem" record start 1 --by t
+	completes '--record= --record-options=' "$hakmem" run --rec
 	completes 'import info' "$hakmem" trace i
 	completes '--picture' "$hakmem" trace info --pi
 	completes '--preload' "$hakmem" replay --pre

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/shim_fault_test.c - every call to the kernel refused in turn, under the whole API
  *
+ *	shim_fault_test [CONFIGURATION]
+ *
  * The same workload, every function of hakmem.h by three threads and a forked child, runs in a process of its own for
  * each call that it makes, from the library's start on, with that call refused, or that one and all after it. The calls:
  * mmap, munmap, mprotect, madvise and mremap through the table of shim/base/os.h; open, write, ftruncate and
@@ -404,6 +406,8 @@ int main(int argc, char **argv)
 		return 2;
 	for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++) {
 		configuration = &configurations[i];
+		if (argc == 2 && strcmp(argv[1], configuration->name) != 0)
+			continue;
 		failures += _cmocka_run_group_tests(configuration->name, tests,
 						    sizeof(tests) / sizeof(tests[0]), NULL, NULL);
 	}

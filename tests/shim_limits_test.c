@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/shim_limits_test.c - the whole API where the system gives little: address space, mappings, memory, promises
  *
+ *	shim_limits_test [CONFIGURATION]
+ *
  * Each limit is met by a process of its own, under it from the library's start on, once for each configuration. Under a
  * limit the API's contract holds (tests/workload.h), what one thread after another takes until there is no more can be
  * taken again when it was freed, and with the limit gone everything is to be had.
@@ -386,6 +388,8 @@ int main(int argc, char **argv)
 		return 2;
 	for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++) {
 		configuration = &configurations[i];
+		if (argc == 2 && strcmp(argv[1], configuration->name) != 0)
+			continue;
 		failures += _cmocka_run_group_tests(configuration->name, tests,
 						    sizeof(tests) / sizeof(tests[0]), NULL, NULL);
 	}

@@ -60,7 +60,7 @@ _hakmem_words()
 _hakmem_options()
 {
 	case $1 in
-	run) echo --plan= --plan-file= --control --guard= --lib= ;;
+	run) echo --plan= --plan-file= --control --guard= --record= --record-options= --lib= ;;
 	classes) echo --plan= --json ;;
 	ps) echo --json ;;
 	status) echo --json --each --interval= ;;
@@ -68,6 +68,7 @@ _hakmem_options()
 	rollback | unlatch) echo --all --json ;;
 	kill-switch | guard) echo --off --json ;;
 	top) echo --interval= ;;
+	record) echo --dir= --share= --by= --classes= --buffer= --memory= --disk= --ring --raw --json ;;
 	watch) echo --json-lines --interval= --count= ;;
 	rollout)
 		echo --classes= --steps= --hold= --patience= --on-patience= --on-interrupt= --max-latency= \
@@ -82,7 +83,7 @@ _hakmem_takes()
 {
 	local options
 	options=$(_hakmem_options "$1")
-	[[ $2 == -[pfgli] || " ${options//$'\n'/ } " == *" $2= "* ]]
+	[[ $2 == -[pfglrdi] || " ${options//$'\n'/ } " == *" $2= "* ]]
 }
 
 # What an option's argument may be. $1: the option, $2: the word.
@@ -92,6 +93,8 @@ _hakmem_argument()
 	-p | --plan) _hakmem_plan "$2" ;;
 	-g | --guard) _hakmem_guards "$2" ;;
 	-f | --plan-file | -l | --lib) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	-r | --record | -d | --dir) mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
+	--by) _hakmem_words "$2" block thread ;;
 	--classes) _hakmem_classes "$2" ;;
 	--on-interrupt | --on-patience) _hakmem_words "$2" rollback leave ;;
 	--steps) _hakmem_words "$2" 1%,5%,25%,100% ;;
@@ -116,7 +119,7 @@ _hakmem()
 	COMPREPLY=()
 	if ((last == 1)); then
 		_hakmem_words "$current" run classes ps status route rollback unlatch kill-switch guard top \
-			rollout watch trace replay compare advise --help --usage --version
+			rollout watch record trace replay compare advise --help --usage --version
 		return
 	fi
 	case $command in
@@ -153,7 +156,8 @@ _hakmem()
 		;;
 	run,*) mapfile -t COMPREPLY < <(compgen -c -- "$current") ;;
 	classes,* | ps,*) _hakmem_words "$current" "$(_hakmem_options "$command")" ;;
-	*,0,*) _hakmem_words "$current" "$(_hakmem_pids)" ;;
+	record,0,*) _hakmem_words "$current" start stop dump status ;;
+	*,0,* | record,1,*) _hakmem_words "$current" "$(_hakmem_pids)" ;;
 	route,1,*) _hakmem_plan "$current" ;;
 	guard,1,*) _hakmem_guards "$current" ;;
 	rollback,*,* | unlatch,*,*) _hakmem_classes "$current" --all ;;

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PATIENCE_MS 500 /* with each process: there may be many, and some stopped */
+
 struct arguments {
 	bool json;
 };
@@ -25,7 +27,8 @@ struct arguments {
 struct row {
 	struct client_process process;
 	char program[16];
-	bool controlled; /* what follows is known */
+	bool controlled; /* it has a page */
+	bool answers;	 /* what follows is known */
 	bool kill_switch;
 	unsigned next, canary, old, latched; /* classes */
 	uint64_t next_live_bytes, legacy_live_bytes;
@@ -49,7 +52,7 @@ static bool has_library(pid_t pid)
 
 static void count_classes(struct row *row, const struct page_status *status)
 {
-	row->controlled = true;
+	row->answers = true;
 	row->kill_switch = status->kill_switch;
 	row->next_live_bytes = status->next_live_bytes;
 	row->legacy_live_bytes = status->legacy_live_bytes;
@@ -76,6 +79,8 @@ static bool look_at(pid_t pid, struct row *row)
 	output_make_safe(row->program);
 	if (!client_open(&client, pid, error))
 		return has_library(pid);
+	row->controlled = true;
+	client.patience_ms = PATIENCE_MS;
 	if (client_ask(&client, PAGE_STATUS, NULL, &answer, &status, error) &&
 	    answer.result == PAGE_APPLIED)
 		count_classes(row, &status);
@@ -98,8 +103,8 @@ static void print_row(const struct row *row)
 
 	printf("%7d  %-10.10s  %-15s  ", (int)row->process.pid, user_name(row->process.uid, user),
 	       row->program);
-	if (!row->controlled) {
-		printf("%s\n", "no control page");
+	if (!row->answers) {
+		printf("%s\n", row->controlled ? "no answer: is it stopped?" : "no control page");
 		return;
 	}
 	printf("%4u  %6u  %4u  %7u  %10s  %10s%s%s%s\n", row->next, row->canary, row->old,
@@ -118,7 +123,8 @@ static struct json_object *json_of(const struct row *row)
 	json_object_object_add(object, "uid", json_object_new_uint64(row->process.uid));
 	json_object_object_add(object, "program", json_object_new_string(row->program));
 	json_object_object_add(object, "controlled", json_object_new_boolean(row->controlled));
-	if (!row->controlled)
+	json_object_object_add(object, "answers", json_object_new_boolean(row->answers));
+	if (!row->answers)
 		return object;
 	json_object_object_add(object, "kill_switch", json_object_new_boolean(row->kill_switch));
 	json_object_object_add(object, "next", json_object_new_uint64(row->next));

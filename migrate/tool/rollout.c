@@ -17,7 +17,6 @@
 #include "migrate/tool/client.h"
 #include "migrate/tool/output.h"
 #include "migrate/tool/rollout_report.h"
-#include "migrate/tool/show.h"
 #include "migrate/tool/tool.h"
 
 #include <argp.h>
@@ -79,9 +78,8 @@ static int ask(enum page_operation operation, const char *text, char error[CLIEN
 
 	if (!client_ask(&client, operation, text, &answer, looks ? &status : NULL, error))
 		return EXIT_NO_ANSWER;
+	/* What the status says is not shown: the live plan goes back as it came. */
 	output_make_safe(answer.text);
-	if (looks)
-		show_make_safe(&client, &status);
 	if (answer.result == PAGE_APPLIED)
 		return EXIT_OK;
 	(void)snprintf(error, CLIENT_ERROR_BYTES, "%s (%d) refuses: %.200s", client.header.program,
