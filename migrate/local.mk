@@ -39,6 +39,8 @@ libhakmem_la_SOURCES += \
 	migrate/record_folder.c \
 	migrate/record_folder.h \
 	migrate/record_format.h \
+	migrate/record_metadata.c \
+	migrate/record_metadata.h \
 	migrate/record_marks.c \
 	migrate/record_marks.h \
 	migrate/record_options.c \
@@ -159,6 +161,9 @@ endif
 # What reads traces, which the tests and the fuzz targets read by, too.
 noinst_LTLIBRARIES += libhakmem_trace.la
 libhakmem_trace_la_SOURCES = \
+	migrate/record_format.h \
+	migrate/record_metadata.c \
+	migrate/record_metadata.h \
 	migrate/tool/replay/compile.c \
 	migrate/tool/replay/compile.h \
 	migrate/tool/trace/android.c \

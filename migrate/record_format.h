@@ -24,6 +24,10 @@ enum record_event {
 	RECORD_REALLOC,
 	RECORD_REALLOC_LARGE,
 	RECORD_THREAD_END,
+	/* Only in what the tool has imported. */
+	RECORD_FREE_PRESENT,
+	RECORD_REALLOC_BEGIN_PRESENT,
+	RECORD_EVENTS,
 	RECORD_EXTENDED = 15,
 };
 

@@ -222,7 +222,7 @@ static void run_threads(void)
 		struct worker *worker;
 	} *handles = child_map((run->header->threads + 1) * sizeof(*handles), true);
 	struct worker *unused = NULL;
-	uint32_t joined = 0;
+	uint32_t joined = 0, running = 0;
 
 	for (uint32_t i = 0; i < run->header->threads; i++) {
 		while (joined < run->threads[i].starts_after && joined < run->header->ended) {
@@ -233,11 +233,14 @@ static void run_threads(void)
 			handle->worker->next_unused = unused;
 			unused = handle->worker;
 			handle->worker = NULL;
+			running--;
 		}
 		if (!run->threads[i].first)
 			continue;
 		handles[i].worker = take_worker(&unused);
 		handles[i].thread = start_worker(handles[i].worker, i);
+		if (++running > run->shared->most_threads)
+			run->shared->most_threads = running;
 	}
 	for (uint32_t i = 0; i < run->header->threads; i++)
 		if (handles[i].worker)

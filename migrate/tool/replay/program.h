@@ -154,6 +154,7 @@ struct replay_shared {
 	uint64_t tick_overhead; /* of one measurement, which is taken off */
 	uint64_t operations, failed; /* allocations that gave nothing */
 	uint64_t wall_ns, cpu_ns;
+	uint32_t most_threads; /* at one time */
 	uint64_t waits, waited_ns; /* for other threads' blocks, tokens or the recorded time */
 	uint64_t faults, major_faults;
 	uint64_t switches; /* voluntary, those of our own waits left out */

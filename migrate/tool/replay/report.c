@@ -325,6 +325,7 @@ void replay_json(const struct report *report)
 	add_text(object, "plan", report->side->plan);
 	add_number(object, "operations", result->operations);
 	add_number(object, "threads", report->program->threads);
+	add_number(object, "most_threads", result->most_threads);
 	add_number(object, "failed", result->failed);
 	add_real(object, "seconds", seconds);
 	add_real(object, "operations_per_s",

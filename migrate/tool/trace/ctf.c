@@ -25,20 +25,20 @@
 #define DEPTH_MAX    6
 #define NAMES_BYTES  160
 
-const uint8_t ctf_fields[CTF_IDS][4] = {
-	[CTF_FREE] = { 6 },
-	[CTF_MALLOC] = { 6, 2 },
-	[CTF_MALLOC_LARGE] = { 6, 8 },
-	[CTF_CALLOC] = { 6, 2, 2 },
-	[CTF_CALLOC_LARGE] = { 6, 8, 8 },
-	[CTF_ALIGNED] = { 6, 2, 2 },
-	[CTF_ALIGNED_LARGE] = { 6, 8, 8 },
-	[CTF_REALLOC_BEGIN] = { 6 },
-	[CTF_REALLOC] = { 6, 6, 2 },
-	[CTF_REALLOC_LARGE] = { 6, 6, 8 },
-	[CTF_THREAD_END] = { 1 },
-	[CTF_FREE_PRESENT] = { 6, 8 },
-	[CTF_REALLOC_BEGIN_PRESENT] = { 6, 8 },
+const uint8_t ctf_fields[RECORD_EVENTS][4] = {
+	[RECORD_FREE] = { 6 },
+	[RECORD_MALLOC] = { 6, 2 },
+	[RECORD_MALLOC_LARGE] = { 6, 8 },
+	[RECORD_CALLOC] = { 6, 2, 2 },
+	[RECORD_CALLOC_LARGE] = { 6, 8, 8 },
+	[RECORD_ALIGNED] = { 6, 2, 2 },
+	[RECORD_ALIGNED_LARGE] = { 6, 8, 8 },
+	[RECORD_REALLOC_BEGIN] = { 6 },
+	[RECORD_REALLOC] = { 6, 6, 2 },
+	[RECORD_REALLOC_LARGE] = { 6, 6, 8 },
+	[RECORD_THREAD_END] = { 1 },
+	[RECORD_FREE_PRESENT] = { 6, 8 },
+	[RECORD_REALLOC_BEGIN_PRESENT] = { 6, 8 },
 };
 
 struct stream {
@@ -46,7 +46,7 @@ struct stream {
 	const uint8_t *memory;
 	char name[24];
 	uint64_t bytes, offset; /* of the file; of the packet after this one */
-	uint8_t *packet;	/* CTF_PACKET_BYTES */
+	uint8_t *packet;	/* RECORD_PACKET_BYTES */
 	size_t at, end;		/* in the packet */
 	uint64_t time, end_ns, discarded; /* of the event before; of the packet */
 	uint32_t tid;
@@ -74,7 +74,7 @@ static enum trace_status wrong(const struct stream *stream, size_t at, const cha
 			       struct trace_error *error)
 {
 	trace_error_set(error, "%s: byte %llu: %s", stream->name,
-			(unsigned long long)(stream->offset - CTF_PACKET_BYTES + at), why);
+			(unsigned long long)(stream->offset - RECORD_PACKET_BYTES + at), why);
 	return TRACE_WRONG;
 }
 
@@ -82,35 +82,35 @@ static enum trace_status wrong(const struct stream *stream, size_t at, const cha
 static enum trace_status load_packet(struct ctf *ctf, struct stream *stream,
 				     struct trace_error *error)
 {
-	if (stream->bytes - stream->offset < CTF_PACKET_BYTES)
+	if (stream->bytes - stream->offset < RECORD_PACKET_BYTES)
 		return TRACE_END;
 	if (stream->fd < 0) {
-		memcpy(stream->packet, stream->memory + stream->offset, CTF_PACKET_BYTES);
+		memcpy(stream->packet, stream->memory + stream->offset, RECORD_PACKET_BYTES);
 	} else {
-		ssize_t got = pread(stream->fd, stream->packet, CTF_PACKET_BYTES,
+		ssize_t got = pread(stream->fd, stream->packet, RECORD_PACKET_BYTES,
 				    (off_t)stream->offset);
-		if (got >= 0 && got < CTF_PACKET_BYTES)
+		if (got >= 0 && got < RECORD_PACKET_BYTES)
 			return TRACE_END; /* it has become shorter */
 		if (got < 0) {
 			trace_error_set(error, "%s: %s", stream->name, strerror(errno));
 			return TRACE_WRONG;
 		}
 	}
-	stream->offset += CTF_PACKET_BYTES;
-	ctf->done += CTF_PACKET_BYTES;
+	stream->offset += RECORD_PACKET_BYTES;
+	ctf->done += RECORD_PACKET_BYTES;
 
 	const uint8_t *packet = stream->packet;
 	uint64_t content = number_at(packet + CTF_AT_CONTENT, 8);
-	if (number_at(packet, 4) != CTF_MAGIC)
+	if (number_at(packet, 4) != RECORD_MAGIC)
 		return wrong(stream, 0, "no packet begins here", error);
 	if (number_at(packet + CTF_AT_STREAM_ID, 4) != 0)
 		return wrong(stream, CTF_AT_STREAM_ID, "no such stream id", error);
-	if (number_at(packet + CTF_AT_SIZE, 8) != CTF_PACKET_BYTES * 8)
+	if (number_at(packet + CTF_AT_SIZE, 8) != RECORD_PACKET_BYTES * 8)
 		return wrong(stream, CTF_AT_SIZE, "a packet that is not 4096 bytes", error);
-	if (content % 8 != 0 || content < CTF_HEADER_BYTES * 8 || content > CTF_PACKET_BYTES * 8)
+	if (content % 8 != 0 || content < RECORD_HEAD_BYTES * 8 || content > RECORD_PACKET_BYTES * 8)
 		return wrong(stream, CTF_AT_CONTENT, "more, or less, in it than a packet holds",
 			     error);
-	stream->at = CTF_HEADER_BYTES;
+	stream->at = RECORD_HEAD_BYTES;
 	stream->end = (size_t)(content / 8);
 	stream->time = number_at(packet + CTF_AT_BEGIN, 8);
 	stream->end_ns = number_at(packet + CTF_AT_END, 8);
@@ -119,22 +119,22 @@ static enum trace_status load_packet(struct ctf *ctf, struct stream *stream,
 	return TRACE_OK;
 }
 
-static void fill_event(struct trace_event *event, enum ctf_id id, const uint64_t field[4])
+static void fill_event(struct trace_event *event, enum record_event id, const uint64_t field[4])
 {
-	static const enum trace_kind kinds[CTF_IDS] = {
-		[CTF_FREE] = TRACE_FREE,
-		[CTF_MALLOC] = TRACE_MALLOC,
-		[CTF_MALLOC_LARGE] = TRACE_MALLOC,
-		[CTF_CALLOC] = TRACE_CALLOC,
-		[CTF_CALLOC_LARGE] = TRACE_CALLOC,
-		[CTF_ALIGNED] = TRACE_MEMALIGN,
-		[CTF_ALIGNED_LARGE] = TRACE_MEMALIGN,
-		[CTF_REALLOC_BEGIN] = TRACE_REALLOC_BEGIN,
-		[CTF_REALLOC] = TRACE_REALLOC,
-		[CTF_REALLOC_LARGE] = TRACE_REALLOC,
-		[CTF_THREAD_END] = TRACE_THREAD_END,
-		[CTF_FREE_PRESENT] = TRACE_FREE,
-		[CTF_REALLOC_BEGIN_PRESENT] = TRACE_REALLOC_BEGIN,
+	static const enum trace_kind kinds[RECORD_EVENTS] = {
+		[RECORD_FREE] = TRACE_FREE,
+		[RECORD_MALLOC] = TRACE_MALLOC,
+		[RECORD_MALLOC_LARGE] = TRACE_MALLOC,
+		[RECORD_CALLOC] = TRACE_CALLOC,
+		[RECORD_CALLOC_LARGE] = TRACE_CALLOC,
+		[RECORD_ALIGNED] = TRACE_MEMALIGN,
+		[RECORD_ALIGNED_LARGE] = TRACE_MEMALIGN,
+		[RECORD_REALLOC_BEGIN] = TRACE_REALLOC_BEGIN,
+		[RECORD_REALLOC] = TRACE_REALLOC,
+		[RECORD_REALLOC_LARGE] = TRACE_REALLOC,
+		[RECORD_THREAD_END] = TRACE_THREAD_END,
+		[RECORD_FREE_PRESENT] = TRACE_FREE,
+		[RECORD_REALLOC_BEGIN_PRESENT] = TRACE_REALLOC_BEGIN,
 	};
 	event->kind = kinds[id];
 	switch (event->kind) {
@@ -167,7 +167,7 @@ static void fill_event(struct trace_event *event, enum ctf_id id, const uint64_t
 	case TRACE_THREAD_END:
 		break;
 	}
-	if (id == CTF_FREE_PRESENT || id == CTF_REALLOC_BEGIN_PRESENT)
+	if (id == RECORD_FREE_PRESENT || id == RECORD_REALLOC_BEGIN_PRESENT)
 		event->present_bytes = field[1];
 }
 
@@ -181,8 +181,8 @@ static bool take_header(struct stream *stream, unsigned *id)
 		return false;
 	uint32_t word = (uint32_t)number_at(at, CTF_COMPACT_BYTES);
 	*id = word & 15;
-	if (*id != CTF_EXTENDED) {
-		uint64_t mask = (UINT64_C(1) << CTF_TIME_BITS) - 1;
+	if (*id != RECORD_EXTENDED) {
+		uint64_t mask = (UINT64_C(1) << RECORD_TIME_BITS) - 1;
 		uint64_t low = word >> 4 & mask;
 		uint64_t time = (stream->time & ~mask) | low;
 		if (low < (stream->time & mask))
@@ -212,7 +212,7 @@ static enum trace_status advance(struct ctf *ctf, struct stream *stream, struct 
 	size_t begin = stream->at;
 	if (!take_header(stream, &id))
 		return wrong(stream, begin, "an event that is cut off", error);
-	if (id >= CTF_IDS)
+	if (id >= RECORD_EVENTS)
 		return wrong(stream, begin, "no such event", error);
 	uint64_t field[4] = { 0 };
 	for (size_t i = 0; i < 4 && ctf_fields[id][i]; i++) {
@@ -224,7 +224,7 @@ static enum trace_status advance(struct ctf *ctf, struct stream *stream, struct 
 	}
 	stream->event = trace_event_of(TRACE_FREE, stream->tid);
 	stream->event.time_ns = stream->time;
-	fill_event(&stream->event, (enum ctf_id)id, field);
+	fill_event(&stream->event, (enum record_event)id, field);
 	if (stream->event.bytes >= TRACE_BYTES_LIMIT || stream->event.alignment >= TRACE_BYTES_LIMIT)
 		return wrong(stream, begin, "a size that no machine has", error);
 	return TRACE_OK;
@@ -382,7 +382,7 @@ static struct stream *add_stream(struct ctf *ctf, const char *name)
 		ctf->streams = streams;
 	}
 	struct stream *stream = &ctf->streams[ctf->count];
-	*stream = (struct stream){ .fd = -1, .packet = malloc(CTF_PACKET_BYTES) };
+	*stream = (struct stream){ .fd = -1, .packet = malloc(RECORD_PACKET_BYTES) };
 	if (!stream->packet)
 		return NULL;
 	(void)snprintf(stream->name, sizeof(stream->name), "%s", name);
@@ -559,9 +559,9 @@ struct trace_reader *ctf_open(const char *path, char *found, bool *foreign,
 		return NULL;
 	}
 	struct trace_reader *reader = new_reader(error);
-	if (reader && version != CTF_VERSION) {
+	if (reader && version != RECORD_VERSION) {
 		trace_error_set(error, "is of version %llu of the format; this command knows %d",
-				(unsigned long long)version, CTF_VERSION);
+				(unsigned long long)version, RECORD_VERSION);
 		trace_close(reader);
 		reader = NULL;
 	}

@@ -1,52 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* migrate/tool/trace/ctf.h - our own binary format, docs/TRACE.md: numbers that reading and writing share */
+/* migrate/tool/trace/ctf.h - our own binary format, docs/TRACE.md: what reading and writing share
+ *
+ * Read and written byte by byte: what comes from a file need not be aligned, nor true. */
 #ifndef TRACE_CTF_H
 #define TRACE_CTF_H
 
+#include "migrate/record_format.h"
 #include "migrate/tool/trace/reader.h"
 
-#define CTF_MAGIC	   0xC1FC1FC1
-#define CTF_PACKET_BYTES   4096
-#define CTF_HEADER_BYTES   88
 #define CTF_COMPACT_BYTES  4
 #define CTF_EXTENDED_BYTES 10
-#define CTF_TIME_BITS	   24
-#define CTF_VERSION	   1
 
 /* Where the fields of a packet's header stand. */
-#define CTF_AT_UUID	  4
-#define CTF_AT_STREAM_ID  20
-#define CTF_AT_INSTANCE	  24
-#define CTF_AT_BEGIN	  32
-#define CTF_AT_END	  40
-#define CTF_AT_CONTENT	  48
-#define CTF_AT_SIZE	  56
-#define CTF_AT_SEQUENCE	  64
-#define CTF_AT_DISCARDED  72
-#define CTF_AT_TID	  80
-#define CTF_AT_EVENTS	  84
-
-enum ctf_id {
-	CTF_FREE,
-	CTF_MALLOC,
-	CTF_MALLOC_LARGE,
-	CTF_CALLOC,
-	CTF_CALLOC_LARGE,
-	CTF_ALIGNED,
-	CTF_ALIGNED_LARGE,
-	CTF_REALLOC_BEGIN,
-	CTF_REALLOC,
-	CTF_REALLOC_LARGE,
-	CTF_THREAD_END,
-	/* Only in what was imported. */
-	CTF_FREE_PRESENT,
-	CTF_REALLOC_BEGIN_PRESENT,
-	CTF_IDS,
-	CTF_EXTENDED = 15,
-};
+#define CTF_AT_UUID	 offsetof(struct record_packet, uuid)
+#define CTF_AT_STREAM_ID offsetof(struct record_packet, stream_id)
+#define CTF_AT_INSTANCE	 offsetof(struct record_packet, stream)
+#define CTF_AT_BEGIN	 offsetof(struct record_packet, begin_ns)
+#define CTF_AT_END	 offsetof(struct record_packet, end_ns)
+#define CTF_AT_CONTENT	 offsetof(struct record_packet, content_bits)
+#define CTF_AT_SIZE	 offsetof(struct record_packet, packet_bits)
+#define CTF_AT_SEQUENCE	 offsetof(struct record_packet, sequence)
+#define CTF_AT_DISCARDED offsetof(struct record_packet, discarded)
+#define CTF_AT_TID	 offsetof(struct record_packet, tid)
+#define CTF_AT_EVENTS	 offsetof(struct record_packet, events)
 
 /* The bytes of the fields of each event, in their order, 0 behind the last. */
-extern const uint8_t ctf_fields[CTF_IDS][4];
+extern const uint8_t ctf_fields[RECORD_EVENTS][4];
 
 /* Opens a folder that holds one trace of ours, itself or somewhere below it; `found` (PATH_MAX bytes) is where. NULL
  * with `*foreign` true: it is CTF, and not ours. */

@@ -5,6 +5,8 @@
  * and over all streams. A packet of each thread is in memory; no file stays open.
  */
 #include "migrate/tool/trace/ctf.h"
+
+#include "migrate/record_metadata.h"
 #include "migrate/tool/trace/map.h"
 
 #include <errno.h>
@@ -25,7 +27,7 @@ struct out_stream {
 
 struct ctf_writer {
 	int folder;
-	uint8_t uuid[16];
+	uint8_t uuid[RECORD_UUID_BYTES];
 	struct map by_thread;
 	struct out_stream *streams; /* number 0 is stream-1 */
 	size_t count, room;
@@ -72,114 +74,25 @@ static bool append(const struct ctf_writer *writer, const char *name, const void
 static bool write_metadata(struct ctf_writer *writer, const char *format, uint64_t process,
 			   struct trace_error *error)
 {
-	char uuid[37], text[8192];
-	const uint8_t *u = writer->uuid;
+	const struct record_metadata metadata = {
+		.uuid = writer->uuid,
+		.process = process,
+		.program = "",
+		.addresses = "raw",
+		.mode = "import",
+		.by = "block",
+		.share_millionths = 1000000,
+		.classes = "all",
+		.imported_from = format,
+	};
+	char text[RECORD_METADATA_BYTES];
+	size_t length = record_metadata_text(&metadata, text);
 
-	(void)snprintf(uuid, sizeof(uuid),
-		       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0],
-		       u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
-		       u[13], u[14], u[15]);
-	int length = snprintf(
-		text, sizeof(text),
-		"/* CTF 1.8 */\n"
-		"typealias integer { size = 4; align = 1; signed = false; } := u4;\n"
-		"typealias integer { size = 8; align = 8; signed = false; } := u8;\n"
-		"typealias integer { size = 16; align = 8; signed = false; } := u16;\n"
-		"typealias integer { size = 32; align = 8; signed = false; } := u32;\n"
-		"typealias integer { size = 48; align = 8; signed = false; base = 16; } := id48;\n"
-		"typealias integer { size = 64; align = 8; signed = false; } := u64;\n"
-		"trace {\n"
-		"\tmajor = 1;\n"
-		"\tminor = 8;\n"
-		"\tuuid = \"%s\";\n"
-		"\tbyte_order = le;\n"
-		"\tpacket.header := struct {\n"
-		"\t\tu32 magic;\n"
-		"\t\tu8 uuid[16];\n"
-		"\t\tu32 stream_id;\n"
-		"\t\tu64 stream_instance_id;\n"
-		"\t};\n"
-		"};\n"
-		"env {\n"
-		"\ttracer_name = \"hakmem\";\n"
-		"\ttracer_version = \"" PACKAGE_VERSION "\";\n"
-		"\ttrace_version = %d;\n"
-		"\tvpid = %llu;\n"
-		"\tprocname = \"\";\n"
-		"\taddresses = \"raw\";\n"
-		"\tmode = \"import\";\n"
-		"\tby = \"block\";\n"
-		"\tshare_millionths = 1000000;\n"
-		"\tclasses = \"all\";\n"
-		"\timported_from = \"%s\";\n"
-		"};\n"
-		"clock {\n"
-		"\tname = monotonic;\n"
-		"\tfreq = 1000000000;\n"
-		"\toffset_s = 0;\n"
-		"\toffset = 0;\n"
-		"};\n"
-		"typealias integer { size = 24; align = 1; signed = false; map = "
-		"clock.monotonic.value; } := time24;\n"
-		"typealias integer { size = 64; align = 8; signed = false; map = "
-		"clock.monotonic.value; } := time64;\n"
-		"typealias integer { size = 64; align = 1; signed = false; map = "
-		"clock.monotonic.value; } := packed_time64;\n"
-		"stream {\n"
-		"\tid = 0;\n"
-		"\tpacket.context := struct {\n"
-		"\t\ttime64 timestamp_begin;\n"
-		"\t\ttime64 timestamp_end;\n"
-		"\t\tu64 content_size;\n"
-		"\t\tu64 packet_size;\n"
-		"\t\tu64 packet_seq_num;\n"
-		"\t\tu64 events_discarded;\n"
-		"\t\tu32 tid;\n"
-		"\t\tu32 events;\n"
-		"\t};\n"
-		"\tevent.header := struct {\n"
-		"\t\tenum : u4 { compact = 0 ... 14, extended = 15 } id;\n"
-		"\t\tvariant <id> {\n"
-		"\t\t\tstruct {\n"
-		"\t\t\t\ttime24 timestamp;\n"
-		"\t\t\t} compact;\n"
-		"\t\t\tstruct {\n"
-		"\t\t\t\tu4 id;\n"
-		"\t\t\t\tpacked_time64 timestamp;\n"
-		"\t\t\t} extended;\n"
-		"\t\t} v;\n"
-		"\t} align(8);\n"
-		"\tevent.context := struct {\n"
-		"\t\tenum : u4 { unknown = 0 } served;\n"
-		"\t};\n"
-		"};\n"
-		"event { name = \"free\"; id = 0; stream_id = 0; fields := struct { id48 address; }; };\n"
-		"event { name = \"malloc\"; id = 1; stream_id = 0; fields := struct { id48 address; u16 "
-		"size; }; };\n"
-		"event { name = \"malloc\"; id = 2; stream_id = 0; fields := struct { id48 address; u64 "
-		"size; }; };\n"
-		"event { name = \"calloc\"; id = 3; stream_id = 0; fields := struct { id48 address; u16 "
-		"count; u16 size; }; };\n"
-		"event { name = \"calloc\"; id = 4; stream_id = 0; fields := struct { id48 address; u64 "
-		"count; u64 size; }; };\n"
-		"event { name = \"aligned_alloc\"; id = 5; stream_id = 0; fields := struct { id48 "
-		"address; u16 alignment; u16 size; }; };\n"
-		"event { name = \"aligned_alloc\"; id = 6; stream_id = 0; fields := struct { id48 "
-		"address; u64 alignment; u64 size; }; };\n"
-		"event { name = \"realloc_begin\"; id = 7; stream_id = 0; fields := struct { id48 old; }; "
-		"};\n"
-		"event { name = \"realloc\"; id = 8; stream_id = 0; fields := struct { id48 old; id48 "
-		"address; u16 size; }; };\n"
-		"event { name = \"realloc\"; id = 9; stream_id = 0; fields := struct { id48 old; id48 "
-		"address; u64 size; }; };\n"
-		"event { name = \"thread_end\"; id = 10; stream_id = 0; fields := struct { u8 reserved; }; "
-		"};\n"
-		"event { name = \"free\"; id = 11; stream_id = 0; fields := struct { id48 address; u64 "
-		"present; }; };\n"
-		"event { name = \"realloc_begin\"; id = 12; stream_id = 0; fields := struct { id48 old; "
-		"u64 present; }; };\n",
-		uuid, CTF_VERSION, (unsigned long long)process, format);
-	return append(writer, "metadata", text, (size_t)length, error);
+	if (length == 0) {
+		trace_error_set(error, "metadata: too long");
+		return false;
+	}
+	return append(writer, "metadata", text, length, error);
 }
 
 struct ctf_writer *ctf_create(const char *path, const char *format, uint64_t process,
@@ -223,14 +136,14 @@ static bool flush_packet(struct ctf_writer *writer, size_t number, uint64_t disc
 
 	if (stream->at == 0)
 		return true;
-	memset(packet + stream->at, 0, CTF_PACKET_BYTES - stream->at);
-	put(packet, CTF_MAGIC, 4);
+	memset(packet + stream->at, 0, RECORD_PACKET_BYTES - stream->at);
+	put(packet, RECORD_MAGIC, 4);
 	memcpy(packet + CTF_AT_UUID, writer->uuid, sizeof(writer->uuid));
 	put(packet + CTF_AT_STREAM_ID, 0, 4);
 	put(packet + CTF_AT_INSTANCE, number + 1, 8);
 	put(packet + CTF_AT_END, stream->last_ns, 8);
 	put(packet + CTF_AT_CONTENT, stream->at * 8, 8);
-	put(packet + CTF_AT_SIZE, CTF_PACKET_BYTES * 8, 8);
+	put(packet + CTF_AT_SIZE, RECORD_PACKET_BYTES * 8, 8);
 	put(packet + CTF_AT_SEQUENCE, stream->packets++, 8);
 	put(packet + CTF_AT_DISCARDED, discarded, 8);
 	put(packet + CTF_AT_TID, stream->tid, 4);
@@ -238,7 +151,7 @@ static bool flush_packet(struct ctf_writer *writer, size_t number, uint64_t disc
 	stream->at = 0;
 	stream->events = 0;
 	(void)snprintf(name, sizeof(name), "stream-%zu", number + 1);
-	return append(writer, name, packet, CTF_PACKET_BYTES, error);
+	return append(writer, name, packet, RECORD_PACKET_BYTES, error);
 }
 
 static bool find_stream(struct ctf_writer *writer, uint64_t thread, size_t *number,
@@ -262,7 +175,7 @@ static bool find_stream(struct ctf_writer *writer, uint64_t thread, size_t *numb
 	}
 	*number = writer->count;
 	writer->streams[*number] = (struct out_stream){
-		.packet = calloc(1, CTF_PACKET_BYTES),
+		.packet = calloc(1, RECORD_PACKET_BYTES),
 		.tid = (uint32_t)thread,
 	};
 	if (!writer->streams[*number].packet ||
@@ -274,7 +187,7 @@ static bool find_stream(struct ctf_writer *writer, uint64_t thread, size_t *numb
 	return true;
 }
 
-static bool put_event(struct ctf_writer *writer, size_t number, uint64_t time, enum ctf_id id,
+static bool put_event(struct ctf_writer *writer, size_t number, uint64_t time, enum record_event id,
 		      const uint64_t field[4], struct trace_error *error)
 {
 	struct out_stream *stream = &writer->streams[number];
@@ -282,20 +195,20 @@ static bool put_event(struct ctf_writer *writer, size_t number, uint64_t time, e
 
 	for (size_t i = 0; i < 4; i++)
 		payload += ctf_fields[id][i];
-	if (stream->at != 0 && stream->at + CTF_EXTENDED_BYTES + payload > CTF_PACKET_BYTES &&
+	if (stream->at != 0 && stream->at + CTF_EXTENDED_BYTES + payload > RECORD_PACKET_BYTES &&
 	    !flush_packet(writer, number, 0, error))
 		return false;
 	if (stream->at == 0) {
-		stream->at = CTF_HEADER_BYTES;
+		stream->at = RECORD_HEAD_BYTES;
 		stream->last_ns = time;
 		put(stream->packet + CTF_AT_BEGIN, time, 8);
 	}
 	uint8_t *at = stream->packet + stream->at;
-	if (time - stream->last_ns < UINT64_C(1) << CTF_TIME_BITS) {
-		put(at, (uint64_t)id | (time & ((1u << CTF_TIME_BITS) - 1)) << 4, CTF_COMPACT_BYTES);
+	if (time - stream->last_ns < UINT64_C(1) << RECORD_TIME_BITS) {
+		put(at, (uint64_t)id | (time & ((1u << RECORD_TIME_BITS) - 1)) << 4, CTF_COMPACT_BYTES);
 		at += CTF_COMPACT_BYTES;
 	} else {
-		at[0] = (uint8_t)(CTF_EXTENDED | (unsigned)id << 4);
+		at[0] = (uint8_t)(RECORD_EXTENDED | (unsigned)id << 4);
 		put(at + 1, time, 8);
 		at[9] = 0;
 		at += CTF_EXTENDED_BYTES;
@@ -310,7 +223,7 @@ static bool put_event(struct ctf_writer *writer, size_t number, uint64_t time, e
 	return true;
 }
 
-static enum ctf_id event_id(const struct trace_event *event, uint64_t field[4])
+static enum record_event event_id(const struct trace_event *event, uint64_t field[4])
 {
 	bool known = event->present_bytes != TRACE_UNKNOWN;
 	uint64_t each = event->count ? event->bytes / event->count : 0;
@@ -318,30 +231,30 @@ static enum ctf_id event_id(const struct trace_event *event, uint64_t field[4])
 	switch (event->kind) {
 	case TRACE_MALLOC:
 		memcpy(field, (uint64_t[4]){ event->address, event->bytes }, 32);
-		return event->bytes <= UINT16_MAX ? CTF_MALLOC : CTF_MALLOC_LARGE;
+		return event->bytes <= UINT16_MAX ? RECORD_MALLOC : RECORD_MALLOC_LARGE;
 	case TRACE_CALLOC:
 		memcpy(field, (uint64_t[4]){ event->address, event->count, each }, 32);
-		return event->count <= UINT16_MAX && each <= UINT16_MAX ? CTF_CALLOC :
-									  CTF_CALLOC_LARGE;
+		return event->count <= UINT16_MAX && each <= UINT16_MAX ? RECORD_CALLOC :
+									  RECORD_CALLOC_LARGE;
 	case TRACE_MEMALIGN:
 		memcpy(field, (uint64_t[4]){ event->address, event->alignment, event->bytes }, 32);
 		return event->alignment <= UINT16_MAX && event->bytes <= UINT16_MAX ?
-			       CTF_ALIGNED :
-			       CTF_ALIGNED_LARGE;
+			       RECORD_ALIGNED :
+			       RECORD_ALIGNED_LARGE;
 	case TRACE_REALLOC:
 		memcpy(field, (uint64_t[4]){ event->old_address, event->address, event->bytes }, 32);
-		return event->bytes <= UINT16_MAX ? CTF_REALLOC : CTF_REALLOC_LARGE;
+		return event->bytes <= UINT16_MAX ? RECORD_REALLOC : RECORD_REALLOC_LARGE;
 	case TRACE_REALLOC_BEGIN:
 		memcpy(field, (uint64_t[4]){ event->old_address, event->present_bytes }, 32);
-		return known ? CTF_REALLOC_BEGIN_PRESENT : CTF_REALLOC_BEGIN;
+		return known ? RECORD_REALLOC_BEGIN_PRESENT : RECORD_REALLOC_BEGIN;
 	case TRACE_FREE:
 		memcpy(field, (uint64_t[4]){ event->address, event->present_bytes }, 32);
-		return known ? CTF_FREE_PRESENT : CTF_FREE;
+		return known ? RECORD_FREE_PRESENT : RECORD_FREE;
 	case TRACE_THREAD_END:
 		break;
 	}
 	memset(field, 0, 32);
-	return CTF_THREAD_END;
+	return RECORD_THREAD_END;
 }
 
 bool ctf_write(struct ctf_writer *writer, const struct trace_event *event,
@@ -364,7 +277,7 @@ bool ctf_write(struct ctf_writer *writer, const struct trace_event *event,
 	writer->has_last = true;
 	if (!find_stream(writer, event->thread, &number, error))
 		return false;
-	enum ctf_id id = event_id(event, field);
+	enum record_event id = event_id(event, field);
 	if (!put_event(writer, number, time, id, field, error))
 		return false;
 	if (event->kind != TRACE_THREAD_END)
@@ -379,14 +292,14 @@ bool ctf_write(struct ctf_writer *writer, const struct trace_event *event,
 /* stream-0 has no events: it says until when all streams are whole, and what was lost before it came here. */
 static bool write_ledger(struct ctf_writer *writer, uint64_t discarded, struct trace_error *error)
 {
-	uint8_t packet[CTF_PACKET_BYTES] = { 0 };
+	uint8_t packet[RECORD_PACKET_BYTES] = { 0 };
 
-	put(packet, CTF_MAGIC, 4);
+	put(packet, RECORD_MAGIC, 4);
 	memcpy(packet + CTF_AT_UUID, writer->uuid, sizeof(writer->uuid));
 	put(packet + CTF_AT_BEGIN, writer->last_ns, 8);
 	put(packet + CTF_AT_END, writer->last_ns, 8);
-	put(packet + CTF_AT_CONTENT, CTF_HEADER_BYTES * 8, 8);
-	put(packet + CTF_AT_SIZE, CTF_PACKET_BYTES * 8, 8);
+	put(packet + CTF_AT_CONTENT, RECORD_HEAD_BYTES * 8, 8);
+	put(packet + CTF_AT_SIZE, RECORD_PACKET_BYTES * 8, 8);
 	put(packet + CTF_AT_DISCARDED, discarded, 8);
 	return append(writer, "stream-0", packet, sizeof(packet), error);
 }
