@@ -33,7 +33,6 @@ libhakmem_la_SOURCES += \
 	migrate/plan.c \
 	migrate/plan.h \
 	migrate/plan_error.c \
-	migrate/probes.h \
 	migrate/record.c \
 	migrate/record.h \
 	migrate/record_folder.c \

@@ -54,7 +54,6 @@ bool map_watch(const void *address)
 void map_unwatch(const void *address)
 {
 	map_byte *byte = &map_kinds[(uintptr_t)address >> MAP_SLOT_SHIFT];
-	/* A slot that was never watched may lie in a part of the table that is not writable. */
 	if (load_relaxed(byte) & MAP_WATCHED)
 		fetch_and_relaxed(byte, (unsigned char)~MAP_WATCHED);
 }
