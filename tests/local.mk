@@ -113,7 +113,7 @@ check_PROGRAMS += \
 	tests/preload_wrapper \
 	tests/shim_operators_test
 tests_misuse_act_SOURCES = tests/misuse_act.cc
-tests_misuse_act_CXXFLAGS = -std=gnu++17 $(AM_CXXFLAGS)
+tests_misuse_act_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 tests_misuse_act_LDFLAGS = -pthread
 slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_secure_test.sh
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc

@@ -45,9 +45,10 @@ mutate() {
 
 change survivor 'One more than' 'Just one more than'
 change uncompiled 'return false;' 'return falsehood;'
-mutate --named "$top_srcdir/tests/mutants/block-handed-out-twice.patch" "$work/survivor.patch" \
+# One that is noticed at once: a mutant that hangs takes its test's time limit.
+mutate --named "$top_srcdir/tests/mutants/double-free-let-pass.patch" "$work/survivor.patch" \
 	"$work/uncompiled.patch"
-wants 1 '^\| block-handed-out-twice .*\| tests/next_page_test \|' \
+wants 1 '^\| double-free-let-pass .*\| tests/next_misuse_test \|' \
 	'^\| survivor .*\| \*\*nothing\*\* \| survived' \
 	'^\| uncompiled .*\| \*\*nothing\*\* \| does not compile' '^1 of 3 mutants killed'
 

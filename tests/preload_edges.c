@@ -196,7 +196,7 @@ static void exec_among_threads(void)
 		REQUIRE(pthread_create(&threads[i], NULL, stay_busy, (void *)i) == 0);
 	REQUIRE(pthread_create(&threads[3], NULL, exec_from_thread, NULL) == 0);
 	pthread_join(threads[3], NULL);
-	REQUIRE(!"execl() came back");
+	require(false, "execl() came back");
 }
 
 static void just_churn(void)
