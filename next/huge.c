@@ -321,6 +321,14 @@ bool huge_free(void *block)
 	return found != STRANGER;
 }
 
+bool huge_covers(const void *address)
+{
+	lock_acquire(&huge_lock);
+	bool covers = block_covering(address) != NULL;
+	lock_release(&huge_lock);
+	return covers;
+}
+
 size_t huge_usable_bytes(const void *block)
 {
 	lock_acquire(&huge_lock);

@@ -23,6 +23,8 @@ MUST_USE void *huge_malloc(size_t bytes, size_t alignment, bool *zero);
 /* The address lies in a slot of a kind MAP_NEXT_HUGE...; false for a stranger, misuse does not return. */
 bool huge_free(void *block);
 MUST_USE size_t huge_usable_bytes(const void *block);
+/* False for a stranger behind the end of a mapping, in its last slot. Of any such slot. */
+MUST_USE bool huge_covers(const void *address);
 
 /* As next_resize(). */
 MUST_USE void *huge_resize(void *block, size_t bytes);

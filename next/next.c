@@ -165,6 +165,11 @@ bool next_free(void *block)
 	return true;
 }
 
+bool next_covers(const void *address)
+{
+	return map_is_huge(address) ? huge_covers(address) : map_kind_of(address) == MAP_NEXT;
+}
+
 size_t next_usable_bytes(const void *block)
 {
 	size_t number;

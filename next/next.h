@@ -128,6 +128,8 @@ MUST_USE void *next_aligned(size_t alignment, size_t bytes);
 bool next_free(void *block);
 /* 0 for such a stranger, NEXT_MISUSED after misuse that is survived. */
 #define NEXT_MISUSED SIZE_MAX
+/* False for a stranger behind the end of a huge mapping, where the slot alone does not tell. */
+MUST_USE bool next_covers(const void *address);
 MUST_USE size_t next_usable_bytes(const void *block);
 
 /* The block with room for `bytes`, contents kept, possibly at another address (huge blocks move by

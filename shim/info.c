@@ -28,9 +28,12 @@ HAKMEM_API const char *hakmem_version(void)
 HAKMEM_API enum hakmem_owner hakmem_owner(const void *address)
 {
 	switch (map_kind_of(address)) {
-	case MAP_NEXT:
 	case MAP_NEXT_HUGE:
 	case MAP_NEXT_HUGE_REST:
+		if (!next_covers(address))
+			break;
+		return HAKMEM_OWNER_NEXT;
+	case MAP_NEXT:
 	case MAP_NEXT_CHECKED:
 	case MAP_NEXT_GUARDED:
 		return HAKMEM_OWNER_NEXT;
