@@ -58,7 +58,7 @@ static _Atomic uintptr_t trimmer;
 
 bool legacy_init(void)
 {
-	if (!map_bound)
+	if (!map_kinds)
 		return false;
 	legacy_shards_init();
 	legacy_table_init();

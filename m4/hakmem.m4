@@ -15,6 +15,19 @@ AC_DEFUN([HAKMEM_CHECK_CFLAG], [
 	CFLAGS=$hakmem_saved_cflags
 ])
 
+# HAKMEM_CHECK_LDFLAG(FLAG, VARIABLE)
+# The same for a flag of the linker.
+AC_DEFUN([HAKMEM_CHECK_LDFLAG], [
+	AC_MSG_CHECKING([whether the linker accepts $1])
+	hakmem_saved_ldflags=$LDFLAGS
+	LDFLAGS="$LDFLAGS $1"
+	AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])],
+		[AC_MSG_RESULT([yes])
+		 $2="$$2 $1"],
+		[AC_MSG_RESULT([no])])
+	LDFLAGS=$hakmem_saved_ldflags
+])
+
 # HAKMEM_CHECK_SANITIZER(LIST)
 # Sets SANITIZER_CFLAGS, and SANITIZER_RUN, the prefix with which tests are run: the shadow memory
 # of ThreadSanitizer does not fit every randomised layout of the address space, and whether it fits

@@ -23,6 +23,11 @@ static _Atomic uint32_t classes_with_arms;
 
 static uint64_t random_state; /* [waiting thread] */
 
+bool arms_any(void)
+{
+	return load_relaxed(&classes_with_arms) > 0;
+}
+
 /* Where nothing was counted nothing is written. */
 static void forget(unsigned class)
 {
@@ -34,6 +39,8 @@ static void forget(unsigned class)
 
 void arms_set(unsigned class, const struct share *share, bool flipped)
 {
+	if (!share && !arms_any())
+		return;
 	bool had = load_relaxed(&has_arms[class]);
 	uint32_t from = share && share->control ? (uint32_t)-share_end(share) : 0;
 
@@ -43,11 +50,6 @@ void arms_set(unsigned class, const struct share *share, bool flipped)
 	store_relaxed(&has_arms[class], share != NULL);
 	if (had != (share != NULL))
 		fetch_add_relaxed(&classes_with_arms, share ? 1 : (uint32_t)-1);
-}
-
-bool arms_any(void)
-{
-	return load_relaxed(&classes_with_arms) > 0;
 }
 
 /* xorshift64 (Marsaglia, 2003) */

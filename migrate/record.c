@@ -458,7 +458,7 @@ int record_start(const char *where, const char *text, char error[RECORD_ERROR_BY
 
 	if (getauxval(AT_SECURE))
 		return fails(error, "the program changes user or gains capabilities", EPERM);
-	if (!map_bound)
+	if (!map_kinds)
 		return fails(error, "there is no address map: too little address space", EIO);
 	if (!record_options_parse(&wanted_options, text ? text : "", error))
 		return EINVAL;

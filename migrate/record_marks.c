@@ -19,7 +19,7 @@ static table_entry leaves[LEAVES];
 
 static mark_word *words_of(uintptr_t slot)
 {
-	if (unlikely(slot >= map_bound))
+	if (unlikely(slot >= MAP_SLOTS))
 		return NULL;
 	/* acquire: both pair with the exchange in make() */
 	table_entry *leaf = load_acquire(&leaves[slot / LEAF_SLOTS]);
@@ -42,7 +42,7 @@ static void *make(table_entry *entry, size_t bytes)
 
 static COLD mark_word *make_words(uintptr_t slot)
 {
-	if (slot >= map_bound)
+	if (slot >= MAP_SLOTS)
 		return NULL;
 	table_entry *leaf = make(&leaves[slot / LEAF_SLOTS], LEAF_SLOTS * sizeof(table_entry));
 	return leaf ? make(&leaf[slot % LEAF_SLOTS], SLOT_BYTES) : NULL;

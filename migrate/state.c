@@ -14,13 +14,12 @@
 
 #include <string.h>
 
-/* The plan of one source. */
+/* The plan of one source. What is written for every plan comes first, so that a short one touches one page. */
 struct layer {
-	bool present;
 	struct plan plan;
 	size_t length;
-	char text[PLAN_TEXT_MAX];
 	char error[STATE_ERROR_BYTES];
+	char text[PLAN_TEXT_MAX];
 };
 
 /* What draws are drawn by. */
@@ -32,6 +31,7 @@ struct drawer {
 };
 
 /* [lock: flips] all of it */
+static bool present[STATE_SOURCES];
 static struct layer layers[STATE_SOURCES];
 static const char *latches[NEXT_CLASSES]; /* the cause; NULL: none */
 static bool kill_switch;
@@ -150,7 +150,7 @@ static void decide_all(struct state *state, const struct plan *live)
 	memset(state, 0, sizeof(*state));
 	plan_init(&sum, shim_system_available());
 	for (unsigned source = SOURCE_ENVIRONMENT; source < STATE_SOURCES; source++) {
-		const struct plan *plan = layers[source].present ? &layers[source].plan : NULL;
+		const struct plan *plan = present[source] ? &layers[source].plan : NULL;
 		if (source == SOURCE_LIVE && live)
 			plan = live;
 		state->present[source] = plan != NULL;
@@ -284,7 +284,7 @@ bool state_set_plan(enum state_source source, const char *text, size_t length,
 	look_up(&found, &plan);
 	shim_flips_begin(&mask);
 	remember(&found);
-	layer->present = true;
+	present[source] = true;
 	layer->plan = plan;
 	layer->length = length;
 	memcpy(layer->text, text, length);
@@ -298,7 +298,7 @@ void state_drop_plan(enum state_source source, struct state_outcome *outcome)
 {
 	sigset_t mask;
 	shim_flips_begin(&mask);
-	layers[source].present = false;
+	present[source] = false;
 	layers[source].error[0] = '\0';
 	apply(outcome);
 	shim_flips_end(&mask);
@@ -400,7 +400,7 @@ size_t state_plan_text(enum state_source source, char *out, size_t room)
 	if (room > 0)
 		out[0] = '\0';
 	shim_flips_begin(&mask);
-	if (layers[source].present)
+	if (present[source])
 		length = layers[source].length;
 	if (length > 0 && room > 0) {
 		size_t copied = length < room ? length : room - 1;

@@ -42,11 +42,19 @@ struct next_page *page_of_live_block(const void *block, size_t *number)
 	return page;
 }
 
-static void free_remote(struct next_page *page, size_t number, void *block)
+static NOINLINE void announce(struct next_page *page)
 {
 	uintptr_t owner;
-	if (page_free_remote(page, number, block, &owner) == PAGE_REMOTE_PUSH)
+	if (page_announce(page, &owner))
 		heap_ready_push((struct next_heap *)owner, page);
+}
+
+INLINE void free_remote(struct next_page *page, size_t number, void *block)
+{
+	if (unlikely(!page_mark_remote(page, number)))
+		misuse_double_free(page, block);
+	else if (!page_is_announced(page))
+		announce(page);
 }
 
 void next_free_countdown(struct next_page *page)
@@ -69,7 +77,7 @@ static void free_own(struct next_page *page, size_t number, void *block)
 static void free_mine(struct next_heap *heap, struct next_page *page, size_t number, void *block)
 {
 	uintptr_t mine = (uintptr_t)heap;
-	/* seq_cst: an owner that sees REMOTE merges what it announces; pairs with page_free_remote() */
+	/* seq_cst: an owner that sees REMOTE merges what it announces; pairs with page_announce() */
 	uintptr_t owner = load_seq_cst(&page->owner);
 	if (owner == mine) {
 		free_own(page, number, block);
@@ -103,7 +111,7 @@ static void free_span(struct next_page *page, void *block)
 		segment_release(page);
 }
 
-void next_free_in_page(struct next_page *page, void *block)
+static NOINLINE void free_otherwise(struct next_page *page, void *block)
 {
 	size_t number;
 	uintptr_t owner = page_owner(page);
@@ -112,8 +120,20 @@ void next_free_in_page(struct next_page *page, void *block)
 		no_block(page, block);
 	else if (owner == (uintptr_t)heap)
 		free_mine(heap, page, number, block);
-	else if (unlikely(owner == OWNER_SPAN))
+	else if (owner == OWNER_SPAN)
 		free_span(page, block);
-	else
+	else /* it was the calling thread's, or a span's, a moment ago */
 		free_remote(page, number, block);
+}
+
+/* Most of what comes here is another thread's: that path has no stack frame. */
+void next_free_in_page(struct next_page *page, void *block)
+{
+	size_t number;
+	uintptr_t owner = page_owner(page);
+	if (likely(owner > OWNER_SPAN && owner != (uintptr_t)next_heap_self &&
+		   block_number(page, block, &number)))
+		free_remote(page, number, block);
+	else
+		free_otherwise(page, block);
 }

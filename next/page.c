@@ -113,7 +113,7 @@ static void *block_at(const struct next_page *page, uint32_t word, uint64_t bits
 
 uint32_t page_merge(struct next_page *page, struct next_heap *heap)
 {
-	/* seq_cst, before the words are read: pairs with page_free_remote(), see page.h */
+	/* seq_cst, before the words are read: pairs with page_mark_remote(), see page.h */
 	exchange_seq_cst(&page->owner, (uintptr_t)heap);
 	uint32_t merged = 0, words = load_relaxed(&page->words);
 	for (uint32_t w = 0; w < words; w++) {
@@ -136,7 +136,7 @@ bool page_mark_full(struct next_page *page, struct next_heap *heap)
 {
 	uintptr_t mine = (uintptr_t)heap;
 	page->zero = false;
-	/* seq_cst: pairs with page_free_remote(). A REMOTE that is there makes it fail; one that comes
+	/* seq_cst: pairs with page_announce(). A REMOTE that is there makes it fail; one that comes
 	 * later meets FULL. A bit in remote[] whose REMOTE is still to come is found by that thread. */
 	return cas_seq_cst(&page->owner, &mine, mine | OWNER_FULL);
 }
@@ -161,27 +161,12 @@ bool page_free_block(struct next_page *page, size_t number, const void *block)
 	return true;
 }
 
-enum page_remote_result page_free_remote(struct next_page *page, size_t number, const void *block,
-					 uintptr_t *owner)
+bool page_announce(struct next_page *page, uintptr_t *owner)
 {
-	uint64_t bit = (uint64_t)1 << (number % 64);
-	/* relaxed: the other free of this block, if there was one, happened before this one, or the
-	 * two race and the fetch_or finds it when both are remote */
-	if (unlikely(load_relaxed(&page->bits[number / 64]) & bit)) {
-		misuse_double_free(page, block);
-		return PAGE_REMOTE_DONE;
-	}
-	/* seq_cst, before owner is read: pairs with page_merge() and page_mark_full(), see page.h;
-	 * the release in it hands the block's contents over */
-	if (unlikely(fetch_or_seq_cst(&page->remote[number / 64], bit) & bit)) {
-		misuse_double_free(page, block);
-		return PAGE_REMOTE_DONE;
-	}
-	if (load_seq_cst(&page->owner) & OWNER_REMOTE)
-		return PAGE_REMOTE_DONE;
+	/* seq_cst, after remote[]: pairs with page_merge() and page_mark_full(), see page.h */
 	uintptr_t before = fetch_or_seq_cst(&page->owner, OWNER_REMOTE);
 	*owner = before & ~OWNER_FLAGS;
-	return (before & OWNER_FLAGS) == OWNER_FULL ? PAGE_REMOTE_PUSH : PAGE_REMOTE_DONE;
+	return (before & OWNER_FLAGS) == OWNER_FULL;
 }
 
 bool page_wholly_remote(const struct next_page *page)

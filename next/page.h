@@ -73,15 +73,30 @@ MUST_USE uint32_t page_free_count(const struct next_page *page);
  * (misuse.h). */
 MUST_USE bool page_free_block(struct next_page *page, size_t number, const void *block);
 
-/* What a free by a thread that does not own the page has left to do. */
-enum page_remote_result {
-	PAGE_REMOTE_DONE,
-	PAGE_REMOTE_PUSH, /* the caller puts the page on the ready stack of *owner */
-};
+/* [any thread] First half of a free by a thread that does not own the page: marks block `number` freed. False, and
+ * nothing changed, if it was free already. */
+INLINE bool page_mark_remote(struct next_page *page, size_t number)
+{
+	uint64_t bit = (uint64_t)1 << (number % 64);
+	/* relaxed: the other free of this block, if there was one, happened before this one, or the
+	 * two race and the fetch_or finds it when both are remote */
+	if (unlikely(load_relaxed(&page->bits[number / 64]) & bit))
+		return false;
+	/* seq_cst, before owner is read: pairs with page_merge() and page_mark_full(), see above;
+	 * the release in it hands the block's contents over */
+	return likely(!(fetch_or_seq_cst(&page->remote[number / 64], bit) & bit));
+}
 
-/* [any thread] Marks block `number` freed. If it was free already, and that is survived, nothing is left to do. */
-MUST_USE enum page_remote_result page_free_remote(struct next_page *page, size_t number,
-						  const void *block, uintptr_t *owner);
+/* [any thread] Second half: true if the owner knows already that there are such blocks. */
+INLINE bool page_is_announced(const struct next_page *page)
+{
+	/* seq_cst: as page_announce() */
+	return load_seq_cst(&page->owner) & OWNER_REMOTE;
+}
+
+/* [any thread] The rest of it where the owner does not: sets REMOTE. True if the page was full and the caller
+ * has to put it on the ready stack of *owner. */
+MUST_USE bool page_announce(struct next_page *page, uintptr_t *owner);
 
 /* [whoever took the page from a ready stack] True if every block was freed by other threads. */
 MUST_USE bool page_wholly_remote(const struct next_page *page);

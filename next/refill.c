@@ -167,7 +167,7 @@ static struct next_page *find_page(struct next_heap *heap, unsigned bin)
 	return page ? page : from_slices(heap, bin, true);
 }
 
-bool next_slots_stay_empty;
+READ_MOSTLY bool next_slots_stay_empty;
 
 /* Puts the page, which has a free block and is first in its queue, into the slots of its class. */
 static void install(struct next_heap *heap, unsigned bin, struct next_page *page)

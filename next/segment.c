@@ -9,9 +9,9 @@
 #include "shim/base/os.h"
 #include "shim/base/probes.h"
 
-/* The tables come in groups, mapped as the process grows: 2,048 groups of 512 segments are 4 TiB. */
-#define GROUP_SEGMENTS 512
-#define GROUPS	       2048
+/* The tables come in groups of one page, mapped as the process grows: 8,192 groups of 128 segments are 4 TiB. */
+#define GROUP_SEGMENTS 128
+#define GROUPS	       8192
 
 struct group {
 	_Atomic uint64_t free[GROUP_SEGMENTS];	    /* [any thread] */
@@ -33,15 +33,18 @@ static _Atomic uint32_t segment_count; /* ids given out; those being set up have
 
 /* --- the resident reserve --------------------------------------------------------------------
  *
- * Slices in use and slices in the reserve together stay below the most that were in use at once (plus
- * a little). So the reserve keeps a burst's memory for the next burst, but never makes the peak higher
- * than the program made it: when fresh slices are claimed beyond the mark, as many go back.
+ * Slices in use and slices in the reserve together stay below the most that were in use at once of late (plus
+ * a little): in this half of a second or in the one before. So the reserve keeps a burst's memory for the next
+ * burst, but never makes the peak higher than the program made it, and what a program needed once, when it
+ * started, it does not hold for ever: when fresh slices are claimed beyond the mark, as many go back.
  */
 #define RESERVE_SLACK	   32 /* 2 MiB, and an eighth of the most in use: runs do not always fit */
 
 static _Atomic int64_t used_slices;    /* claimed; a moment's estimate, like the next two */
 static _Atomic int64_t reserve_slices; /* free and dirty */
-static _Atomic int64_t high_water;     /* the most of used_slices since the reserve last went back */
+static _Atomic int64_t high_water;     /* the most of used_slices in this period */
+static _Atomic int64_t high_before;    /* and in the one before */
+static uint32_t period_began;	       /* [lock: purge_lock] tick */
 static _Atomic size_t purged_slices;
 static _Atomic uint32_t last_purge_tick;
 static struct lock purge_lock = LOCK_INIT;
@@ -356,6 +359,26 @@ static size_t purge(uint32_t min_age, int64_t keep)
 	return slices;
 }
 
+/* Resident free slices that may wait for the next burst. */
+static int64_t reserve_limit(void)
+{
+	int64_t most = load_relaxed(&high_water), before = load_relaxed(&high_before);
+	if (before > most)
+		most = before;
+	int64_t room = most - load_relaxed(&used_slices);
+	return RESERVE_SLACK + (room > 0 ? room : 0) + most / 8;
+}
+
+/* [lock: purge_lock] */
+static void turn_period(uint32_t now)
+{
+	if (now - period_began < NEXT_RESERVE_TICKS)
+		return;
+	period_began = now;
+	store_relaxed(&high_before, load_relaxed(&high_water));
+	store_relaxed(&high_water, load_relaxed(&used_slices));
+}
+
 void segment_purge_some(void)
 {
 	int64_t reserve = load_relaxed(&reserve_slices);
@@ -363,20 +386,19 @@ void segment_purge_some(void)
 		huge_purge_old();
 		return;
 	}
-	int64_t most = load_relaxed(&high_water), room = most - load_relaxed(&used_slices);
-	int64_t keep = (room > 0 ? room : 0) + most / 8;
-	bool too_much = reserve > RESERVE_SLACK + keep;
+	bool too_much = reserve > reserve_limit();
 	uint32_t now = os_ticks();
 	bool old = now - load_relaxed(&last_purge_tick) >= NEXT_RESERVE_TICKS / 4;
 	/* One purge at a time: whoever comes second has nothing to add. */
 	if ((!too_much && !old) || !lock_try(&purge_lock))
 		return;
 	store_relaxed(&last_purge_tick, now);
-	if (old && purge(NEXT_RESERVE_TICKS, 0))
-		store_relaxed(&high_water,
-			      load_relaxed(&used_slices) + load_relaxed(&reserve_slices));
+	if (old) {
+		(void)purge(NEXT_RESERVE_TICKS, 0);
+		turn_period(now);
+	}
 	if (too_much)
-		purge(0, keep);
+		(void)purge(0, reserve_limit());
 	lock_release(&purge_lock);
 	if (old)
 		huge_purge_old();

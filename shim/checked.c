@@ -44,7 +44,7 @@
 #define GUARDED_EVERY_CHEAP 1024
 #define GUARDED_EVERY_FULL  128
 
-enum checked_level shim_checked;
+READ_MOSTLY enum checked_level shim_checked;
 
 struct seal {
 	uint64_t check;

@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-struct shim_state shim_state;
+READ_MOSTLY struct shim_state shim_state;
 
 /* The two stages of start-up. 0: nobody has begun; else the token of the thread that does it, or did. */
 static _Atomic uintptr_t next_starter, initialiser;
@@ -127,12 +127,13 @@ static void start_next(void)
 	store_release(&shim_state.next, next_init());
 }
 
-/* A program that defines malloc itself wins over a preload. Asked by allocating: a name's address proves
- * nothing (it may be a wrapper that ends in our malloc, or a jump table of the program's), the block's
+/* A program that defines malloc itself wins over a preload. Asked by allocating: that a name has another address
+ * proves nothing (it may be a wrapper that ends in our malloc, or a jump table of the program's), the block's
  * owner does. No route is set yet, so our malloc answers from next. */
 static bool malloc_is_ours(void)
 {
-	if (!shim_next_available())
+	/* The name is bound to us: then it is so for everybody, and the probe would only cost memory. */
+	if (!shim_next_available() || (void *)malloc == (void *)hakmem_malloc)
 		return true;
 	void *probe = malloc(1);
 	/* NULL says little: next may have no memory, and then our own malloc gives NULL as well. */

@@ -7,6 +7,7 @@
 #include "shim/base/lock.h"
 #include "shim/checked.h"
 #include "shim/init.h"
+#include "shim/malloc.h"
 #include "shim/system.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@
 shim_route_word shim_routes[NEXT_CLASSES];
 shim_route_word shim_old_side[NEXT_CLASSES];
 _Atomic uint32_t shim_classes_elsewhere = NEXT_CLASSES;
+READ_MOSTLY _Atomic(shim_malloc_function *) shim_malloc_miss = shim_malloc_slow;
 
 static struct lock flips = LOCK_INIT;
 /* [any thread; lock: flips to write] next's, when no bit of SHIM_BITS shuts it */
@@ -73,14 +75,16 @@ void shim_flips_end(const sigset_t *mask_before)
 	pthread_sigmask(SIG_SETMASK, mask_before, NULL);
 }
 
-/* Every change of a word is counted by whoever made it, so the sum of all changes is right whatever
- * their order; and a flip away from the system is counted before it returns. */
+/* [lock: flips] A flip away from the system is counted before it returns. */
 static void count_change(unsigned from, unsigned to)
 {
-	if (from == SHIM_SYSTEM && to != SHIM_SYSTEM)
-		fetch_add_acq_rel(&shim_classes_elsewhere, 1);
-	else if (from != SHIM_SYSTEM && to == SHIM_SYSTEM)
-		fetch_sub_acq_rel(&shim_classes_elsewhere, 1);
+	if ((from == SHIM_SYSTEM) == (to == SHIM_SYSTEM))
+		return;
+	uint32_t elsewhere = load_relaxed(&shim_classes_elsewhere);
+	elsewhere = to == SHIM_SYSTEM ? elsewhere - 1 : elsewhere + 1;
+	store_relaxed(&shim_classes_elsewhere, elsewhere);
+	/* relaxed: as the word */
+	store_relaxed(&shim_malloc_miss, elsewhere == 0 ? shim_system.malloc : shim_malloc_slow);
 }
 
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the

@@ -53,6 +53,11 @@ extern HIDDEN shim_route_word shim_old_side[NEXT_CLASSES]; /* [any thread] who s
  * from another malloc: the slow path then need not even know the class. */
 extern HIDDEN _Atomic uint32_t shim_classes_elsewhere;
 
+/* [any thread] Where malloc goes when the page at hand has no block: straight to the system's malloc while it serves
+ * every class, else to shim_malloc_slow(). */
+typedef void *shim_malloc_function(size_t bytes);
+extern HIDDEN _Atomic(shim_malloc_function *) shim_malloc_miss;
+
 INLINE bool shim_all_on_system(void)
 {
 	/* relaxed: as shim_route_word_of() */

@@ -12,10 +12,17 @@
 static int64_t held_bytes;
 static int unmaps_until_refusal; /* 0: never */
 static uintptr_t misplace_by;
+static bool hints_are_taken;
+static int maps;
 
 /* Maps at an address that is no multiple of 4 MiB, so that plain luck does not align it. */
 static void *map(void *hint, size_t bytes, int prot, int extra_flags)
 {
+	maps++;
+	if (hint && hints_are_taken) {
+		held_bytes += (int64_t)bytes;
+		return os_real.map(hint, bytes, prot, extra_flags);
+	}
 	char *p = os_real.map(hint, bytes + 8 * MIB, prot, extra_flags);
 	if (!p)
 		return NULL;
@@ -56,13 +63,32 @@ static void aligned_mappings_are_aligned_behind_their_offset_and_trimmed(void **
 	os_swap(NULL);
 }
 
+static void an_aligned_mapping_goes_just_below_where_an_unaligned_one_went(void **state)
+{
+	(void)state;
+	os_swap(&counting);
+	hints_are_taken = true;
+	for (size_t offset = 0; offset <= OS_PAGE_BYTES; offset += OS_PAGE_BYTES) {
+		misplace_by = 64 * KIB;
+		maps = 0;
+		char *p = os_map_aligned(4 * MIB, 4 * MIB, offset);
+		assert_non_null(p);
+		assert_int_equal(((uintptr_t)p + offset) % (4 * MIB), 0);
+		assert_int_equal(maps, 2);
+		assert_int_equal(held_bytes, 4 * MIB);
+		assert_int_equal(os_unmap(p, 4 * MIB), 0);
+	}
+	hints_are_taken = false;
+	os_swap(NULL);
+}
+
 static void an_aligned_mapping_that_cannot_be_trimmed_is_given_back_whole(void **state)
 {
 	(void)state;
 	os_swap(&counting);
 	misplace_by = 64 * KIB;
-	/* The first unmap is that of the plain try; the trims come behind it. */
-	for (int refused = 2; refused <= 3; refused++) {
+	/* The first two unmaps are those of the plain try and of the one below; the trims come behind them. */
+	for (int refused = 3; refused <= 4; refused++) {
 		unmaps_until_refusal = refused;
 		assert_null(os_map_aligned(5 * MIB, 4 * MIB, 0));
 		assert_int_equal(unmaps_until_refusal, 0);
@@ -163,6 +189,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(aligned_mappings_are_aligned_behind_their_offset_and_trimmed),
+		cmocka_unit_test(an_aligned_mapping_goes_just_below_where_an_unaligned_one_went),
 		cmocka_unit_test(an_aligned_mapping_that_cannot_be_trimmed_is_given_back_whole),
 		cmocka_unit_test(failures_are_told_by_value_and_errno_is_kept),
 		cmocka_unit_test(purged_memory_reads_as_zero),

@@ -2,6 +2,7 @@
 /* tests/next_page_test.c - one page: which addresses are blocks, and every step of its owner word */
 #include "next/page.h"
 
+#include "next/misuse.h"
 #include "next/next.h"
 #include "next/segment.h"
 #include "tests/support.h"
@@ -40,14 +41,16 @@ static void empty(struct next_page *page)
 			assert_non_null(page_pop(page));
 }
 
-static enum page_remote_result remote_free(struct next_page *page, size_t number)
+/* As free.c does it. True if the page is to be pushed on its owner's ready stack. */
+static bool remote_free(struct next_page *page, size_t number)
 {
-	uintptr_t pushed_to = 0;
-	enum page_remote_result result =
-		page_free_remote(page, number, block_of(page, number), &pushed_to);
-	if (result == PAGE_REMOTE_PUSH)
-		assert_int_equal(pushed_to, (uintptr_t)&owner);
-	return result;
+	uintptr_t push_to = 0;
+	if (!page_mark_remote(page, number))
+		misuse_double_free(page, block_of(page, number));
+	if (page_is_announced(page) || !page_announce(page, &push_to))
+		return false;
+	assert_int_equal(push_to, (uintptr_t)&owner);
+	return true;
 }
 
 static void make_full(struct next_page *page)
@@ -148,7 +151,7 @@ static void a_page_is_wholly_remote_when_its_last_block_is_and_not_before(void *
 		for (size_t i = 0; i < page->block_count; i++) {
 			assert_false(page_wholly_remote(page));
 			assert_int_equal(remote_free(page, page->block_count - 1 - i),
-					 i == 0 ? PAGE_REMOTE_PUSH : PAGE_REMOTE_DONE);
+					 i == 0);
 		}
 		assert_true(page_wholly_remote(page));
 		assert_int_equal(page_merge(page, &owner), page->block_count);
@@ -165,9 +168,9 @@ static void in_use_a_remote_free_is_announced_once_and_merged(void **state)
 	struct next_page *page = page_for(10);
 	empty(page);
 	assert_int_equal(word_of(page), (uintptr_t)&owner);
-	assert_int_equal(remote_free(page, 3), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 3));
 	assert_int_equal(word_of(page), (uintptr_t)&owner | OWNER_REMOTE);
-	assert_int_equal(remote_free(page, 65), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 65));
 	assert_int_equal(word_of(page), (uintptr_t)&owner | OWNER_REMOTE);
 	assert_int_equal(page_owner(page), (uintptr_t)&owner);
 	assert_int_equal(page_free_count(page), 0);
@@ -187,7 +190,7 @@ static void a_page_with_unseen_frees_cannot_be_marked_full(void **state)
 	(void)state;
 	struct next_page *page = page_for(10);
 	empty(page);
-	assert_int_equal(remote_free(page, 0), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 0));
 	assert_false(page_mark_full(page, &owner));
 	assert_int_equal(word_of(page), (uintptr_t)&owner | OWNER_REMOTE);
 	assert_int_equal(page_merge(page, &owner), 1);
@@ -200,9 +203,9 @@ static void the_first_remote_free_of_a_full_page_and_no_other_pushes_it(void **s
 	struct next_page *page = page_for(10);
 	make_full(page);
 	assert_int_equal(word_of(page), (uintptr_t)&owner | OWNER_FULL);
-	assert_int_equal(remote_free(page, 1), PAGE_REMOTE_PUSH);
+	assert_true(remote_free(page, 1));
 	assert_int_equal(word_of(page), (uintptr_t)&owner | OWNER_FULL | OWNER_REMOTE);
-	assert_int_equal(remote_free(page, 2), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 2));
 	assert_int_equal(page_merge(page, &stranger), 2);
 	assert_int_equal(word_of(page), (uintptr_t)&stranger);
 	segment_release(page);
@@ -214,7 +217,7 @@ static void what_is_freed_on_a_shared_list_comes_with_the_page(void **state)
 	struct next_page *page = page_for(10);
 	empty(page);
 	assert_int_equal(page_merge(page, (struct next_heap *)OWNER_SHARED), 0);
-	assert_int_equal(remote_free(page, 5), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 5));
 	assert_int_equal(page_owner(page), OWNER_SHARED);
 	assert_int_equal(page_merge(page, &owner), 1);
 	assert_int_equal(word_of(page), (uintptr_t)&owner);
@@ -245,7 +248,7 @@ static void a_false_alarm_is_cleared_and_hides_nothing(void **state)
 
 	/* On FULL: the late thread has to push; the taker finds nothing and marks it again. */
 	assert_int_equal(late_announcement(page), (uintptr_t)&owner | OWNER_FULL);
-	assert_int_equal(remote_free(page, 9), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 9));
 	assert_int_equal(page_merge(page, &owner), 1);
 	assert_true(page_advance(page));
 	assert_ptr_equal(page_pop(page), block_of(page, 9));
@@ -262,7 +265,7 @@ static void a_merge_or_full_mark_ends_the_zero_promise(void **state)
 	assert_int_equal(page_merge(page, &owner), 0);
 	assert_true(page->zero);
 	empty(page);
-	assert_int_equal(remote_free(page, 5), PAGE_REMOTE_DONE);
+	assert_false(remote_free(page, 5));
 	assert_int_equal(page_merge(page, &owner), 1);
 	assert_false(page->zero);
 	page->zero = true;

@@ -21,6 +21,9 @@
 #define HIDDEN	    __attribute__((visibility("hidden")))
 #define CACHE_LINE  64
 #define CACHE_ALIGN __attribute__((aligned(CACHE_LINE)))
+/* For words that the fast paths read and next to nobody writes: with the initialised data, away from the locks and
+ * counters that lie in .bss. */
+#define READ_MOSTLY __attribute__((section(".data.read_mostly")))
 
 /* One pointer a thread is all the thread-local storage the library asks for on its fast path:
  * initial-exec costs two loads, and the static TLS surplus of a late dlopen always has room. */

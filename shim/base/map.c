@@ -4,13 +4,13 @@
 
 #include "shim/base/reserve.h"
 
-map_byte *map_kinds;
-uintptr_t map_bound;
+READ_MOSTLY map_byte *map_kinds;
+READ_MOSTLY _Atomic uintptr_t map_bound;
 
 bool map_init(void)
 {
-	if (!map_kinds && (map_kinds = reserve_table(MAP_SLOTS)) != NULL)
-		map_bound = MAP_SLOTS;
+	if (!map_kinds)
+		map_kinds = reserve_table(MAP_SLOTS);
 	return map_kinds != NULL;
 }
 
@@ -24,7 +24,12 @@ bool map_prepare(const void *start, size_t bytes)
 {
 	uintptr_t first;
 	size_t count = slots_of(start, bytes, &first);
-	return first + count <= map_bound && reserve_writable(&map_kinds[first], count);
+	if (!map_kinds || first + count > MAP_SLOTS || !reserve_writable(&map_kinds[first], count))
+		return false;
+	/* release: pairs with the acquire in map_covers(), after which the table is read */
+	if (unlikely(load_relaxed(&map_bound) == 0))
+		store_release(&map_bound, MAP_SLOTS);
+	return true;
 }
 
 void map_set(const void *start, size_t bytes, enum map_kind kind)
@@ -32,7 +37,8 @@ void map_set(const void *start, size_t bytes, enum map_kind kind)
 	uintptr_t first;
 	size_t count = slots_of(start, bytes, &first);
 	for (size_t i = 0; i < count; i++) {
-		unsigned char before = load_relaxed(&map_kinds[first + i]);
+		/* A guess, mostly right: to read first would fault fresh memory in twice. */
+		unsigned char before = MAP_STRANGER;
 		while (!cas_relaxed(&map_kinds[first + i], &before,
 				    (unsigned char)((unsigned)kind | (before & MAP_WATCHED))))
 			;

@@ -13,9 +13,9 @@
  * that is asked about. User addresses end at 2^47; above it is nothing of ours, and the index is
  * bounded there.
  *
- * Until map_init() there is no table and map_bound is 0, so every address is a stranger. It stays so if
- * the reservation is refused, and then nothing of ours is ever handed out: the process lives on the
- * old side.
+ * Until the first slot is claimed map_bound is 0, so every address is a stranger, and the free of a process in which
+ * nothing is ours is the shorter for it. It stays so if the reservation is refused, and then nothing of ours is ever
+ * handed out: the process lives on the old side.
  *
  * SYNCHRONIZATION: a byte is written before any block of its slot is handed out and cleared after the
  * last one was given back. Whoever frees a block got its address through some synchronisation of the
@@ -56,8 +56,8 @@ enum map_kind {
 #define MAP_WATCHED 0x80
 
 typedef _Atomic unsigned char map_byte;
-extern HIDDEN map_byte *map_kinds; /* [const after init] the table */
-extern HIDDEN uintptr_t map_bound; /* [const after init] slots in it: 0 or MAP_SLOTS */
+extern HIDDEN map_byte *map_kinds; /* [const after init] the table, NULL if there is none */
+extern HIDDEN _Atomic uintptr_t map_bound; /* [any thread] 0, from the first claim on MAP_SLOTS */
 
 /* Reserves the table. False if the kernel refuses. Called once, by one thread. */
 MUST_USE bool map_init(void);
@@ -79,18 +79,29 @@ void map_unwatch(const void *address);
 /* Claimed slots are strangers again; call it before the memory is unmapped. */
 void map_release(const void *start, size_t bytes);
 
-/* False for what is no user address at all, or where there is no table: a stranger. */
+/* False for what is no user address at all, or while nothing was claimed: a stranger. */
 INLINE bool map_covers(uintptr_t slot)
 {
-	return likely(slot < map_bound);
+	bool below;
+#if defined(__x86_64__) && !THREAD_SANITIZER
+	/* The compiler does not compare with an atomic object in memory; every load is an acquire here. */
+	__asm__ volatile("cmpq %2, %1" : "=@ccb"(below) : "r"(slot), "m"(map_bound) : "memory");
+#else
+	/* acquire: pairs with the release in map_prepare(): the table is there */
+	below = slot < load_acquire(&map_bound);
+#endif
+	return likely(below);
 }
 
-/* The byte as it is: a kind, perhaps with MAP_WATCHED. */
+/* The byte as it is, of a slot that is covered: a kind, perhaps with MAP_WATCHED. */
+INLINE unsigned map_byte_of_covered(uintptr_t slot)
+{
+	return load_relaxed(&map_kinds[slot]);
+}
+
 INLINE unsigned map_byte_of_slot(uintptr_t slot)
 {
-	if (!map_covers(slot))
-		return MAP_STRANGER;
-	return load_relaxed(&map_kinds[slot]);
+	return map_covers(slot) ? map_byte_of_covered(slot) : MAP_STRANGER;
 }
 
 INLINE enum map_kind map_kind_of_slot(uintptr_t slot)

@@ -83,16 +83,27 @@ void *os_reserve(size_t bytes)
 	return os->map(NULL, bytes, PROT_READ, MAP_NORESERVE);
 }
 
+#define NEAR_BYTES (4 * MIB)
+
 void *os_map_aligned(size_t bytes, size_t alignment, size_t offset_bytes)
 {
 	/* Where the last mapping ended is usually where the next begins, so it is often aligned
 	 * already: try the plain size before asking for more and trimming. */
 	char *p = os_map(NULL, bytes);
-	if (!p)
-		return NULL;
-	if ((((uintptr_t)p + offset_bytes) & (alignment - 1)) == 0)
+	size_t above = ((uintptr_t)p + offset_bytes) & (alignment - 1);
+	if (!p || above == 0)
 		return p;
 	os_unmap(p, bytes);
+
+	/* Mappings grow downwards: what lies just below was free a moment ago. Further below may be where the stack
+	 * or the heap of libc grows to. */
+	char *below = p - above;
+	if (alignment <= NEAR_BYTES) {
+		p = os_map(below, bytes);
+		if (!p || p == below)
+			return p;
+		os_unmap(p, bytes);
+	}
 
 	size_t more = bytes + alignment;
 	if (more < bytes)
