@@ -593,10 +593,36 @@ class Summaries(unittest.TestCase):
                                                               "peak_rss_bytes": 1 << 20})
             cases = [workloads.Case(case, "x", "y") for case in ("won", "lost", "even")]
             found = verdict.build(journal, cases, ["slow", "fast", "ours"], ["ours"])
+            apart = [workloads.Case("won", "x", "y", apart=True), *cases[1:]]
+            without = verdict.build(journal, apart, ["slow", "fast", "ours"], ["ours"])
         self.assertEqual(verdict.standing(found, "ours"), (1, 1, 1))
+        # what no other library offers is no victory
+        self.assertEqual(verdict.standing(without, "ours"), (0, 1, 1))
+        self.assertEqual(without["means"]["ours"]["slow"]["rows"], 2)
         text = verdict.markdown(found)
         self.assertIn("| | over slow | over fast |\n|---|---|---|\n| `ours`: speed | ", text)
         self.assertIn("faster than the fastest of the others in 1 of 3 rows and slower in 1; in 1 no", text)
+
+
+class Plots(unittest.TestCase):
+    @unittest.skipUnless(plots.available(), "no gnuplot")
+    def test_what_lies_beyond_a_picture_s_edge_is_said_there(self):
+        with tempfile.TemporaryDirectory() as work:
+            journal = runner.Journal(os.path.join(work, "runs.jsonl"), "s", True)
+            for number in range(8):
+                for name, rate in (("glibc", 3.0), ("mimalloc", 200.0), ("hakmem:next", 60000.0)):
+                    journal.add("far", name, number, 0.1, {"ops_per_s": rate, "peak_rss_bytes": 1 << 20})
+            names = ["glibc", "mimalloc", "hakmem:next"]
+            found = verdict.build(journal, [workloads.Case("far", "x", "y")], names, ["hakmem:next"])
+            looks = plots.colours(names, ["hakmem:next"])
+            path = os.path.join(work, "picture.svg")
+            for wanted, function, last in ((("glibc 1/67", "hakmem:next 300"), plots.speed, "mimalloc"),
+                                           (("300 [300, 300]",), plots.against_best, "hakmem:next")):
+                self.assertTrue(function(found, looks, last, path))
+                with open(path, encoding="utf-8") as picture:
+                    text = picture.read()
+                for words in wanted:
+                    self.assertIn(words, text)
 
 
 class Pages(unittest.TestCase):

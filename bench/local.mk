@@ -94,9 +94,9 @@ EXTRA_DIST += \
 # bench/compare, such as '--update $(srcdir)/README.md'.
 BENCH_SIDES =
 BENCH_ROWS =
-BENCH_BUDGET = 2600
+BENCH_BUDGET = 2500
 BENCH_SELF_BUDGET = 240
-BENCH_LADDER_BUDGET = 240
+BENCH_LADDER_BUDGET = 420
 BENCH_OUT = bench-results
 BENCH_OPTIONS =
 bench_at = --programs '$(abs_builddir)/bench'

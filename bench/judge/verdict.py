@@ -78,7 +78,7 @@ def build(journal, cases, names, ours, confidence=0.95):
     scores, memory = {}, {}
     for case in cases:
         row = {"unit": case.unit, "less_is_better": case.less, "about": case.about,
-               "ours_only": case.ours_only, "libraries": {}, "ratios": {}}
+               "ours_only": case.ours_only, "apart": case.apart, "libraries": {}, "ratios": {}}
         for name in names:
             results = _rounds(journal, case, name)
             errors = _errors(journal, case, name)
@@ -120,9 +120,9 @@ def _against_best(row, mine, peers, case):
 
 
 def _means(scores, memory, cases, mine, peer, confidence):
-    """Geometric means over the rows that both finished."""
-    both = [case.name for case in cases
-            if (case.name, mine) in scores and (case.name, peer) in scores]
+    """Geometric means over the rows that both finished, without those that compare a feature of ours."""
+    both = [case.name for case in cases if not case.apart
+            and (case.name, mine) in scores and (case.name, peer) in scores]
     speed = estimator.geometric_mean(
         [(scores[name, mine], scores[name, peer]) for name in both], confidence)
     rss = estimator.geometric_mean(
@@ -162,7 +162,7 @@ def standing(verdict, mine):
     for row in verdict["cases"].values():
         best = row.get("best", {}).get(mine)
         ratio = best and row["ratios"][mine][best["fastest"]]["speed"]
-        if not ratio:
+        if not ratio or row["apart"]:
             continue
         if ratio["low"] is None or ratio["low"] <= 1 <= ratio["high"]:
             open_ += 1
