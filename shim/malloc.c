@@ -30,7 +30,7 @@
  *     new size anyway; else malloc by policy, copy, free.
  *
  * What a malloc and free on the system's side pay beside the system's own work, in instructions of
- * x86-64 by gcc 12 -O2 (callgrind, the pair): 35 while every class is there, else 50. For malloc the
+ * x86-64 by gcc 12 -O2 (callgrind, the pair): 32 while every class is there, else 49. For malloc the
  * look into the empty page (12), one or two loads and compares, two jumps; for free the look into the
  * address map, and a jump.
  *

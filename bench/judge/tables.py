@@ -78,8 +78,8 @@ def heat_map(verdict, mine, what):
     means = ["<b>geometric mean</b>"]
     for peer in peers:
         means.append(heat(verdict["means"][mine][peer][what], more_is_better))
-    # a name may break behind its colon, or the last column is cut
-    head = [escape(peer).replace(":", ":<wbr>") for peer in peers]
+    # a name breaks behind its colon, or the last column is cut
+    head = [escape(peer).replace(":", ":<br>") for peer in peers]
     return table([""] + head, [means] + rows, "heat")
 
 
