@@ -708,6 +708,7 @@ class Ladder(unittest.TestCase):
         for row in data["mf1"] + data["mf2"]:
             self.assertGreater(row["ops_per_s"], 0)
         if shutil.which("valgrind"):
+            self.assertIn("MF3: what a malloc/free pair goes through", text)
             self.assertGreater(data["mf3"]["legacy"]["4k-batch"]["branches"],
                                data["mf3"]["next"]["4k-batch"]["branches"])
         # QF1 to QF3 are switched on one after the other, and do what they say
@@ -718,7 +719,7 @@ class Ladder(unittest.TestCase):
         self.assertEqual(counted["+ QF2"]["layer_pct"]["lifo"], 0)
         self.assertAlmostEqual(counted["+ QF2"]["headers_a_malloc"], 1)
         self.assertLess(counted["+ QF3"]["headers_a_malloc"], 1)
-        for word in ("The plan's ladder", "MF1 alone", "MF2 alone", "MF3", "What legacy counted"):
+        for word in ("The plan's ladder", "MF1 alone", "MF2 alone", "What legacy counted"):
             self.assertIn(word, text)
 
 
@@ -734,7 +735,7 @@ class Perf(unittest.TestCase):
     def test_it_says_what_was_counted_and_where_the_time_went(self):
         with tempfile.TemporaryDirectory() as out:
             done = subprocess.run(
-                [sys.executable, os.path.join(HERE, "perf"), "calloc-mid", "hakmem:legacy", "--programs",
+                [sys.executable, os.path.join(HERE, "perf"), "larson-mid-4", "hakmem:legacy", "--programs",
                  PROGRAMS, "--out", out, "--", "--seconds", "0.4", "--warmup", "0.1"],
                 env={**os.environ, "HAKMEM_LIBRARY": HAKMEM}, capture_output=True, text=True, timeout=120)
             self.assertEqual(done.returncode, 0, done.stderr)
