@@ -6,6 +6,8 @@ Run by make check, which sets top_builddir and HAKMEM_LIB; by hand it looks for 
 No test here depends on how fast anything is.
 """
 import contextlib
+import importlib.machinery
+import importlib.util
 import io
 import json
 import os
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -513,6 +516,21 @@ class WholeRuns(unittest.TestCase):
         with open(os.path.join(self.out, "verdict.json"), encoding="utf-8") as verdict_file:
             self.assertEqual(json.load(verdict_file)["libraries"], ["glibc", "hakmem:next"])
 
+    def test_a_document_gets_the_means_between_its_marks(self):
+        document = os.path.join(os.path.dirname(self.out), "README.md")
+        with open(document, "w", encoding="ascii") as out:
+            out.write("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
+        done = self.compare("-w", "calloc-tiny", "-n", "1", "--no-page", "--update", document, "glibc",
+                            "hakmem:next")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(document, encoding="ascii") as text:
+            self.assertRegex(text.read(), r"^before\n<!-- bench:begin -->\n\| \| over glibc \|(?s:.*)"
+                             r"`hakmem:next` is faster (?s:.*)<!-- bench:end -->\nafter\n$")
+        done = self.compare("-w", "calloc-tiny", "-n", "1", "--no-page", "--update", self.out + "/runs.jsonl",
+                            "glibc", "hakmem:next")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("lacks the lines", done.stderr)
+
     def test_the_page_needs_nothing_else_and_shows_every_row(self):
         done = self.compare("-w", "calloc-tiny,latency,locality-return,thread-churn", "-n", "1",
                             "glibc", "hakmem:next")
@@ -531,23 +549,86 @@ class WholeRuns(unittest.TestCase):
             self.assertIn("gnuplot is not installed", text)
 
 
+def small_verdict(work):
+    """Of a library that failed a row, another whose name has to be escaped, and too few rounds."""
+    journal = runner.Journal(os.path.join(work, "runs.jsonl"), "s", True)
+    good = {"ops_per_s": 5.0, "peak_rss_bytes": 1 << 20}
+    for number in range(3):
+        for name, rate in (("glibc", 5.0), ("<us>", 6.0)):
+            journal.add("fine", name, number, 0.1, {**good, "ops_per_s": rate})
+            if number == 0:
+                journal.add("lost", name, number, 0.1, {"error": "boom & <b>"})
+    cases = [workloads.Case("fine", "fine", "a row"), workloads.Case("lost", "lost", "another")]
+    found = verdict.build(journal, cases, ["glibc", "<us>"], ["<us>"])
+    found.update(where={"glibc": ["no preload", ""], "<us>": ["/x", ""]}, machine=machine.describe(),
+                 seconds=1.0)
+    for case in found["cases"].values():
+        case["command"] = "x"
+    return found
+
+
+class Summaries(unittest.TestCase):
+    def test_a_curve_is_made_of_the_medians_of_the_rounds_that_count(self):
+        with tempfile.TemporaryDirectory() as work:
+            journal = runner.Journal(os.path.join(work, "runs.jsonl"), "s", True)
+            for number, ns in enumerate((9000, 10, 20, 60)):
+                journal.add("latency", "a", number, 0.1, {
+                    "ops_per_s": 5.0, "peak_rss_bytes": 1 << 20,
+                    "malloc_curve": [[50, ns], [99, 2 * ns]], "series": [[0, ns, 0]]})
+            cell = verdict.build(journal, [workloads.Case("latency", "x", "y")], ["a"],
+                                 ["a"])["cases"]["latency"]["libraries"]["a"]
+        self.assertEqual(cell["malloc_curve"], [[50, 20], [99, 40]])
+        self.assertEqual(cell["series"], [[0, 60, 0]])
+
+    def test_the_sentence_counts_rows_ahead_behind_and_open(self):
+        with tempfile.TemporaryDirectory() as work:
+            journal = runner.Journal(os.path.join(work, "runs.jsonl"), "s", True)
+            for number in range(8):
+                noise = 1 + 0.001 * (number % 3)
+                for case, rates in (("won", (5, 3, 9)), ("lost", (5, 8, 6)), ("even", (1, 6, 6))):
+                    for name, rate in zip(("slow", "fast", "ours"), rates):
+                        # the same rate, or as much above as below
+                        wobble = noise if case != "even" or name != "ours" else 2.002 - noise
+                        journal.add(case, name, number, 0.1, {"ops_per_s": rate * wobble,
+                                                              "peak_rss_bytes": 1 << 20})
+            cases = [workloads.Case(case, "x", "y") for case in ("won", "lost", "even")]
+            found = verdict.build(journal, cases, ["slow", "fast", "ours"], ["ours"])
+            apart = [workloads.Case("won", "x", "y", apart=True), *cases[1:]]
+            without = verdict.build(journal, apart, ["slow", "fast", "ours"], ["ours"])
+        self.assertEqual(verdict.standing(found, "ours"), (1, 1, 1))
+        # what no other library offers is no victory
+        self.assertEqual(verdict.standing(without, "ours"), (0, 1, 1))
+        self.assertEqual(without["means"]["ours"]["slow"]["rows"], 2)
+        text = verdict.markdown(found)
+        self.assertIn("| | over slow | over fast |\n|---|---|---|\n| `ours`: speed | ", text)
+        self.assertIn("faster than the fastest of the others in 1 of 3 rows and slower in 1; in 1 no", text)
+
+
+class Plots(unittest.TestCase):
+    @unittest.skipUnless(plots.available(), "no gnuplot")
+    def test_what_lies_beyond_a_picture_s_edge_is_said_there(self):
+        with tempfile.TemporaryDirectory() as work:
+            journal = runner.Journal(os.path.join(work, "runs.jsonl"), "s", True)
+            for number in range(8):
+                for name, rate in (("glibc", 3.0), ("mimalloc", 200.0), ("hakmem:next", 60000.0)):
+                    journal.add("far", name, number, 0.1, {"ops_per_s": rate, "peak_rss_bytes": 1 << 20})
+            names = ["glibc", "mimalloc", "hakmem:next"]
+            found = verdict.build(journal, [workloads.Case("far", "x", "y")], names, ["hakmem:next"])
+            looks = plots.colours(names, ["hakmem:next"])
+            path = os.path.join(work, "picture.svg")
+            for wanted, function, last in ((("glibc 1/67", "hakmem:next 300"), plots.speed, "mimalloc"),
+                                           (("300 [300, 300]",), plots.against_best, "hakmem:next")):
+                self.assertTrue(function(found, looks, last, path))
+                with open(path, encoding="utf-8") as picture:
+                    text = picture.read()
+                for words in wanted:
+                    self.assertIn(words, text)
+
+
 class Pages(unittest.TestCase):
     def test_a_row_that_failed_everywhere_and_one_without_interval_are_shown(self):
         with tempfile.TemporaryDirectory() as work:
-            journal = runner.Journal(os.path.join(work, "runs.jsonl"), "s", True)
-            good = {"ops_per_s": 5.0, "peak_rss_bytes": 1 << 20}
-            for number in range(3):
-                for name, rate in (("glibc", 5.0), ("<us>", 6.0)):
-                    journal.add("fine", name, number, 0.1, {**good, "ops_per_s": rate})
-                    if number == 0:
-                        journal.add("lost", name, number, 0.1, {"error": "boom & <b>"})
-            cases = [workloads.Case("fine", "fine", "a row"),
-                     workloads.Case("lost", "lost", "another")]
-            found = verdict.build(journal, cases, ["glibc", "<us>"], ["<us>"])
-            found.update(where={"glibc": ["no preload", ""], "<us>": ["/x", ""]},
-                         machine=machine.describe(), seconds=1.0)
-            for case in found["cases"].values():
-                case["command"] = "x"
+            found = small_verdict(work)
             with contextlib.redirect_stdout(io.StringIO()):
                 path = page.write(found, work)
             with open(path, encoding="utf-8") as html:
@@ -581,6 +662,90 @@ class Instructions(unittest.TestCase):
             # 16 B to 1 MiB in quarters of a doubling
             out.seek(0)
             self.assertEqual(len(json.load(out)["hakmem:next"]), 65)
+
+
+@unittest.skipIf(SANITIZED or not MIGRATION, "needs both pools in a library that can be preloaded")
+class Ladder(unittest.TestCase):
+    """bench/ladder as it is called, but for a few threads and a moment each."""
+
+    def run_ladder(self, work):
+        name = os.path.join(HERE, "ladder")
+        loader = importlib.machinery.SourceFileLoader("ladder", name)
+        ladder = importlib.util.module_from_spec(importlib.util.spec_from_loader("ladder", loader))
+        loader.exec_module(ladder)
+        ladder.LARSON = ["--threads", "4", "--seconds", "0.3", "--warmup", "0.05"]
+        ladder.MF1_THREADS, ladder.MF1_ROUNDS, ladder.MF2_THREADS = (1, 4), 2, (1, 2)
+        ladder.MF1_SECONDS = ladder.MF2_SECONDS = "0.05"
+        out = os.path.join(work, "ladder.json")
+        words = io.StringIO()
+        with unittest.mock.patch.object(sys, "argv", [name, "-n", "1", "--programs", PROGRAMS,
+                                                      "--json", out]), \
+                unittest.mock.patch.dict(os.environ, {"HAKMEM_LIBRARY": HAKMEM}), \
+                unittest.mock.patch.object(machine, "warm_memory"), \
+                contextlib.redirect_stdout(words):
+            ladder.main()
+        with open(out, encoding="utf-8") as data:
+            return words.getvalue(), json.load(data)
+
+    def test_every_step_is_shown_beside_what_the_plan_expected(self):
+        with tempfile.TemporaryDirectory() as work:
+            words, data = self.run_ladder(work)
+            found = small_verdict(work)
+            found["extra"] = {"ladder": data}
+            with contextlib.redirect_stdout(io.StringIO()), \
+                    open(page.write(found, work), encoding="utf-8") as html:
+                text = html.read()
+        shown = {step["name"]: step for step in data["steps"]}
+        for name, plan in (("legacy", "46.7 %"), ("+ QF1", "+2-3 %"), ("+ QF2", "+1-2 %"),
+                           ("+ QF3", "49-51 %"), ("+ MF1", "58-64 %"), ("+ MF2", "67-77 %"),
+                           ("+ MF3", "74-86 %"), ("next", "91-105 %")):
+            line = next(line for line in words.splitlines() if line.startswith(f"  {name} "))
+            self.assertIn(plan, line)
+            if not name.startswith("+ MF"):
+                self.assertGreater(shown[name]["mops"], 0)
+        self.assertEqual([(row["way"], row["threads"]) for row in data["mf1"]],
+                         [(way, count) for count in (1, 4) for way in ("mutex", "cas", "cas-backoff")])
+        for row in data["mf1"] + data["mf2"]:
+            self.assertGreater(row["ops_per_s"], 0)
+        if shutil.which("valgrind"):
+            self.assertIn("MF3: what a malloc/free pair goes through", text)
+            self.assertGreater(data["mf3"]["legacy"]["4k-batch"]["branches"],
+                               data["mf3"]["next"]["4k-batch"]["branches"])
+        # QF1 to QF3 are switched on one after the other, and do what they say
+        counted = data["counted"]
+        self.assertEqual(list(counted), ["legacy", "+ QF1", "+ QF2", "+ QF3"])
+        # one for each malloc and one for each free, of which a busy machine may see few
+        self.assertGreater(counted["legacy"]["hash_lookups_a_malloc"], 1)
+        self.assertEqual(counted["+ QF2"]["layer_pct"]["lifo"], 0)
+        self.assertAlmostEqual(counted["+ QF2"]["headers_a_malloc"], 1)
+        self.assertLess(counted["+ QF3"]["headers_a_malloc"], 1)
+        for word in ("The plan's ladder", "MF1 alone", "MF2 alone", "What legacy counted"):
+            self.assertIn(word, text)
+
+
+def perf_counts():
+    """Also where it is installed, a machine may allow nothing."""
+    return shutil.which("perf") is not None and subprocess.run(
+        ["perf", "stat", "-e", "task-clock", "true"], capture_output=True).returncode == 0
+
+
+@unittest.skipIf(SANITIZED or not MIGRATION, "needs both pools in a library that can be preloaded")
+@unittest.skipUnless(perf_counts(), "perf counts nothing here")
+class Perf(unittest.TestCase):
+    def test_it_says_what_was_counted_and_where_the_time_went(self):
+        with tempfile.TemporaryDirectory() as out:
+            done = subprocess.run(
+                [sys.executable, os.path.join(HERE, "perf"), "larson-mid-4", "hakmem:legacy", "--programs",
+                 PROGRAMS, "--out", out, "--", "--seconds", "0.4", "--warmup", "0.1"],
+                env={**os.environ, "HAKMEM_LIBRARY": HAKMEM}, capture_output=True, text=True, timeout=120)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, "(?m)^(hardware counters: |this machine has no hardware counters;)")
+            for counter in ("hash lookups", "table lock waits", "shard lock waits", "contended trylocks"):
+                self.assertRegex(done.stdout, rf"(?m)^ +legacy: {counter} \d+$")
+            self.assertNotIn("hash lookups 0\n", done.stdout)
+            # a share, a bar, a function by its name, its object
+            self.assertRegex(done.stdout, r"(?m)^ +\d+\.\d %  #* +legacy_\w+  \(libhakmem\.so")
+            self.assertEqual(os.path.exists(os.path.join(out, "functions.svg")), plots.available())
 
 
 if __name__ == "__main__":

@@ -292,7 +292,7 @@ tests_migrate_sequence_test_LDADD = $(unit_ldadd)
 tests_migrate_share_test_LDADD = $(unit_ldadd)
 tests_migrate_state_test_LDADD = $(shim_ldadd)
 
-script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh
+script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/migrate_tool_test.sh tests/tool_manual_test.py
 check_PROGRAMS += tests/tool_estimate
 tests_tool_estimate_SOURCES = tests/tool_estimate.c migrate/tool/replay/estimate.c migrate/tool/replay/estimate.h
 tests_tool_estimate_LDADD = -lm

@@ -24,6 +24,16 @@ if ! [ -s "$work/own" ]; then
 	echo "no hakmem_* symbol is exported"
 	exit 1
 fi
+# The public header and the library have the same names; a build of next alone lacks some.
+tr '\n\t' '  ' <"$top_srcdir/shim/hakmem.h" | tr ';' '\n' |
+	sed -n 's/.*HAKMEM_API [^(]*[ *]\(hakmem_[a-z0-9_]*\)(.*/\1/p' | sort -u >"$work/declared"
+comm -13 "$work/declared" "$work/own" >"$work/differ"
+grep -q '^#define HAKMEM_MIGRATION 1' "$top_builddir/config.h" &&
+	comm -23 "$work/declared" "$work/own" >>"$work/differ"
+if [ -s "$work/differ" ]; then
+	echo "only exported, or only in hakmem.h: $(tr '\n' ' ' <"$work/differ")"
+	exit 1
+fi
 # For a library that is opened late: it stays once it is there, and its thread-local storage is one pointer,
 # for which there is always room.
 readelf -dW "$HAKMEM_LIB" >"$work/dynamic"

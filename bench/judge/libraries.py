@@ -15,7 +15,7 @@ HELP = """libraries:
                      the distribution's package, when it is installed
   hakmem             the library just built, with whatever HAKMEM_* the environment holds
   hakmem:PLAN        the same with HAKMEM_PLAN=PLAN; hakmem:next is short for all=next,
-                     hakmem:old for all=old
+                     hakmem:old for all=old, hakmem:legacy for mid=legacy
   NAME=PATH          any library by path
   NAME=PATH:PLAN     a build of hakmem by path, with a plan
   ...,KEY=VALUE      after any of these: one more environment variable (KEY in capitals)

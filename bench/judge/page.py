@@ -46,7 +46,7 @@ table.heat td { border: 1px solid #fff; line-height: 1.15; padding: 3px 6px; tex
 table.heat td small { color: inherit; opacity: .85; font-size: 10.5px; }
 table.heat td:first-child { text-align: left; font-size: 12.5px; vertical-align: middle;
                             padding-left: 0; }
-table.heat th { text-align: center; }
+table.heat th { text-align: center; white-space: normal; }
 table.words td { white-space: normal; text-align: left; }
 table.words th { text-align: left; }
 .legend { font-size: 12px; margin: 8px 0; }
@@ -174,7 +174,9 @@ def _glance(page, lead):
         _note(f"{escape(lead)} over each other library: geometric means over all rows, then row by "
               "row. Above 1 is faster; for memory below 1 is leaner; blue is better in both. Below "
               "each ratio stands its 95&nbsp;% interval, and where that contains 1 the cell is "
-              "grey: a difference was not shown."),
+              "grey: a difference was not shown." +
+              (" Rows with a star compare what no other library offers, and are in no mean."
+               if any(row["apart"] for row in verdict["cases"].values()) else "")),
         tables.legend(),
         _maps(verdict, lead),
         "<h3>What failed</h3><ul>" +

@@ -106,6 +106,21 @@ def rows_of(labels):
             "set grid ytics"]
 
 
+def times(value):
+    """A ratio as the axis would have it: 581, 1/66."""
+    return f"{value:.0f}" if value >= 1 else f"1/{1 / value:.0f}"
+
+
+def beyond(outside, low, high):
+    """Commands that say at the edge what lies beyond it: `outside` is [(row, value, words)]."""
+    edges = {}
+    for row, value, words in outside:
+        edges.setdefault((row, value > high), []).append(words)
+    return [f"set label {quote(', '.join(words))} at {high if right else low},{row} "
+            f"{'right' if right else 'left'} offset {-1.2 if right else 1.2},0 font ',11' "
+            "textcolor rgb '#333333'" for (row, right), words in edges.items()]
+
+
 def _dots(labels, points, looks, path, axis, x_axis):
     """Points of several libraries on a line for each label. `points` is {library: [(row, x)]}."""
     present = [name for name in points if points[name]]
@@ -137,7 +152,11 @@ def _relative(verdict, looks, value, reference, path, axis):
     values = [point[1] for found in points.values() for point in found] or [1]
     low = max(min(values) / 1.15, 1 / 40)
     high = min(max(values) * 1.15, 40)
-    return _dots(cases, points, looks, path, axis, [
+    outside = [(row, x, f"{name} {times(x)}") for name, found in points.items() for row, x in found
+               if not low <= x <= high]
+    points = {name: [(row, min(max(x, low), high)) for row, x in found]
+              for name, found in points.items()}
+    return _dots(cases, points, looks, path, axis, beyond(outside, low, high) + [
         "set logscale x 2", f"set xrange [{low}:{high}]", doublings(low, high),
         f"set arrow 1 from 1,0.3 to 1,{len(cases) + 0.7} nohead lw 1.4 "
         f"lc rgb '{looks[reference].colour}'"])
@@ -179,7 +198,11 @@ def against_best(verdict, looks, mine, path):
     data = [(len(data) - place, *ratio) for place, ratio in enumerate(data)]
     low = max(min(0.7, *(row[2] for row in data)) / 1.05, 1 / 16)
     high = min(max(1.4, *(row[3] for row in data)) * 1.05, 16)
-    return draw(path, 1200, 70 + 21 * len(labels), block("d", data) + rows_of(labels) + [
+    outside = [(row, x, f"{times(x)} [{times(least)}, {times(most)}]") for row, x, least, most in data
+               if not low <= x <= high]
+    data = [(row, *(min(max(x, low), high) for x in found)) for row, *found in data]
+    return draw(path, 1200, 70 + 21 * len(labels), block("d", data) + rows_of(labels) +
+                beyond(outside, low, high) + [
         "set logscale x 2", f"set xrange [{low}:{high}]", doublings(low, high),
         f"set xlabel {quote(f'speed of {mine} over that of the fastest other library')}",
         f"set arrow 1 from 1,0.3 to 1,{len(labels) + 0.7} nohead lc rgb '{LINE}' lw 1.6",

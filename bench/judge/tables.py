@@ -70,7 +70,7 @@ def heat_map(verdict, mine, what):
     more_is_better = what == "speed"
     rows = []
     for case, row in verdict["cases"].items():
-        cells = [f'<span title="{escape(row["about"])}">{escape(case)}</span>']
+        cells = [f'<span title="{escape(row["about"])}">{escape(case)}{"*" if row["apart"] else ""}</span>']
         for peer in peers:
             both = row["ratios"][mine].get(peer)
             cells.append(heat(both and both[what], more_is_better))
@@ -78,7 +78,9 @@ def heat_map(verdict, mine, what):
     means = ["<b>geometric mean</b>"]
     for peer in peers:
         means.append(heat(verdict["means"][mine][peer][what], more_is_better))
-    return table([""] + [escape(peer) for peer in peers], [means] + rows, "heat")
+    # a name breaks behind its colon, or the last column is cut
+    head = [escape(peer).replace(":", ":<br>") for peer in peers]
+    return table([""] + head, [means] + rows, "heat")
 
 
 def legend():

@@ -22,6 +22,15 @@ def _median_of(results, key):
     return estimator.median(values) if values else None
 
 
+def _median_curve(results, key):
+    """A curve of percentiles, each the median of the rounds; None if there is none."""
+    curves = [result[key] for result in results.values() if result.get(key)]
+    if not curves:
+        return None
+    return [[percent, estimator.median([curve[place][1] for curve in curves])]
+            for place, (percent, _) in enumerate(curves[0])]
+
+
 def _summary(case, results):
     values = [result[case.metric] for result in results.values()]
     summary = {
@@ -34,10 +43,14 @@ def _summary(case, results):
         "cpu_s": _median_of(results, "cpu_s"),
         "also": {key: _median_of(results, key) for key, _ in case.also},
     }
+    # memory over time is one run's
     last = results[max(results)]
-    for key in ("series", "malloc_curve", "free_curve", "both_curve", "nothing_curve"):
-        if key in last:
-            summary[key] = last[key]
+    if "series" in last:
+        summary["series"] = last["series"]
+    for key in ("malloc_curve", "free_curve", "both_curve", "nothing_curve"):
+        curve = _median_curve(results, key)
+        if curve:
+            summary[key] = curve
     said = {result["said"] for result in results.values() if "said" in result}
     if said:
         summary["said"] = sorted(said)
@@ -65,7 +78,7 @@ def build(journal, cases, names, ours, confidence=0.95):
     scores, memory = {}, {}
     for case in cases:
         row = {"unit": case.unit, "less_is_better": case.less, "about": case.about,
-               "ours_only": case.ours_only, "libraries": {}, "ratios": {}}
+               "ours_only": case.ours_only, "apart": case.apart, "libraries": {}, "ratios": {}}
         for name in names:
             results = _rounds(journal, case, name)
             errors = _errors(journal, case, name)
@@ -107,9 +120,9 @@ def _against_best(row, mine, peers, case):
 
 
 def _means(scores, memory, cases, mine, peer, confidence):
-    """Geometric means over the rows that both finished."""
-    both = [case.name for case in cases
-            if (case.name, mine) in scores and (case.name, peer) in scores]
+    """Geometric means over the rows that both finished, without those that compare a feature of ours."""
+    both = [case.name for case in cases if not case.apart
+            and (case.name, mine) in scores and (case.name, peer) in scores]
     speed = estimator.geometric_mean(
         [(scores[name, mine], scores[name, peer]) for name in both], confidence)
     rss = estimator.geometric_mean(
@@ -137,6 +150,46 @@ def legacy_counters(stats):
         if match:
             counters[match.group(1)] = int(match.group(2))
     return counters
+
+
+# ---- in short, for a document ---------------------------------------------------------------
+
+
+def standing(verdict, mine):
+    """In how many rows `mine` is ahead of the fastest other library of the row, behind it, or neither
+    was shown."""
+    ahead = behind = open_ = 0
+    for row in verdict["cases"].values():
+        best = row.get("best", {}).get(mine)
+        ratio = best and row["ratios"][mine][best["fastest"]]["speed"]
+        if not ratio or row["apart"]:
+            continue
+        if ratio["low"] is None or ratio["low"] <= 1 <= ratio["high"]:
+            open_ += 1
+        elif ratio["point"] > 1:
+            ahead += 1
+        else:
+            behind += 1
+    return ahead, behind, open_
+
+
+def markdown(verdict):
+    """The geometric means as a table of Markdown, and a sentence for each of ours."""
+    peers = [name for name in verdict["libraries"] if name not in verdict["ours"]]
+    lines = ["| | " + " | ".join(f"over {peer}" for peer in peers) + " |",
+             "|---" * (len(peers) + 1) + "|"]
+    for mine in verdict["ours"]:
+        means = verdict["means"][mine]
+        for what, words in (("speed", "speed"), ("rss", "peak memory")):
+            lines.append(f"| `{mine}`: {words} | " +
+                         " | ".join(interval(means[peer][what]) for peer in peers) + " |")
+    lines.append("")
+    for mine in verdict["ours"]:
+        ahead, behind, open_ = standing(verdict, mine)
+        lines.append(f"`{mine}` is faster than the fastest of the others in {ahead} of "
+                     f"{ahead + behind + open_} rows and slower in {behind}; in {open_} no difference was "
+                     "shown.")
+    return "\n".join(lines) + "\n"
 
 
 # ---- the table on the terminal -------------------------------------------------------------

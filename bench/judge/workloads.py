@@ -5,16 +5,18 @@
 class Case:
     """One row. `metric` is a field of the result line; `less` says that less of it is better.
 
-    `ours_only` is environment that hakmem's columns get and no other: the row then compares a
-    feature of ours with the plain program on every other library, and `about` says so.
+    `ours_only` is environment that hakmem's columns get and no other. `apart`: the row compares a
+    feature of ours with the plain program on every other library, and `about` says so; it is shown,
+    and in no mean.
     """
 
     def __init__(self, name, command, about, metric="ops_per_s", unit="ops/s", less=False,
-                 memory="peak_rss_bytes", quick=False, also=(), ours_only=None):
+                 memory="peak_rss_bytes", quick=False, also=(), ours_only=None, apart=False):
         self.name = name
         self.command = command.split()
         self.about = about
         self.ours_only = ours_only or {}
+        self.apart = apart
         self.metric = metric
         self.unit = unit
         self.less = less
@@ -77,12 +79,13 @@ CASES = [
     Case("locality-site", "locality --by site --seconds 0.5",
          "the same objects as locality; hakmem is told the site of each (hakmem_malloc_site), the "
          "others have no such call and get plain malloc", unit="objects/s", quick=True,
-         also=_PLACEMENT),
+         also=_PLACEMENT, apart=True),
     Case("locality-site-aged", "locality --by site --age 50 --seconds 0.5",
-         "the same after half of the objects were replaced", unit="objects/s", also=_PLACEMENT),
+         "the same after half of the objects were replaced", unit="objects/s", also=_PLACEMENT,
+         apart=True),
     Case("locality-return", "locality --seconds 0.5",
          "the same program as locality; hakmem alone is started with HAKMEM_SITE=return-address",
-         unit="objects/s", also=_PLACEMENT, ours_only={"HAKMEM_SITE": "return-address"}),
+         unit="objects/s", also=_PLACEMENT, ours_only={"HAKMEM_SITE": "return-address"}, apart=True),
     *_producer_consumer(),
     Case("free-only", "free-only --blocks 6m",
          "one thread only frees what others allocate; resident memory must stay flat",

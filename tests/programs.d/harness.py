@@ -22,6 +22,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+from judge import document  # noqa: E402
+
 COMMAND_TIMEOUT_S = 300
 SERVER_TIMEOUT_S = 20
 
@@ -73,14 +76,8 @@ def class_sizes(lib):
 
 
 def update_readme(name, text):
-    """Puts a table between the README's markers of that name."""
-    readme = ROOT / "README.md"
-    begin, end = "<!-- %s:begin -->" % name, "<!-- %s:end -->" % name
-    before, found_begin, rest = readme.read_text().partition(begin)
-    _, found_end, after = rest.partition(end)
-    if not found_begin or not found_end:
-        sys.exit("README.md lacks the lines %s and %s" % (begin, end))
-    readme.write_text(before + begin + "\n" + text + end + after)
+    """Puts a table between the README's marks of that name."""
+    document.replace(ROOT / "README.md", name, text)
 
 
 class Workshop:
