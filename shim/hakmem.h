@@ -148,7 +148,7 @@ struct hakmem_stats {
 
 /* Fills the first `stats_bytes` (pass sizeof(struct hakmem_stats): later versions append fields, and
  * what this version does not know becomes 0). Gives 0. */
-HAKMEM_API int hakmem_read_stats(struct hakmem_stats *stats, size_t stats_bytes) HAKMEM_NOEXCEPT;
+HAKMEM_API int hakmem_stats(struct hakmem_stats *stats, size_t stats_bytes) HAKMEM_NOEXCEPT;
 
 /* --- migrating -----------------------------------------------------------------------------------
  *
@@ -312,7 +312,7 @@ HAKMEM_API int hakmem_rollout_start(const struct hakmem_rollout_options *options
 /* Ends the one that is running, if any, with its classes rolled back or left at its step. */
 HAKMEM_API int hakmem_rollout_stop(int roll_back) HAKMEM_NOEXCEPT;
 
-/* Fills the first `status_bytes` as hakmem_read_stats() does. Gives 0. */
+/* Fills the first `status_bytes` as hakmem_stats() does. Gives 0. */
 HAKMEM_API int hakmem_rollout_read(struct hakmem_rollout_status *status,
 				   size_t status_bytes) HAKMEM_NOEXCEPT;
 
@@ -353,7 +353,7 @@ struct hakmem_record {
 HAKMEM_API int hakmem_record_start(const char *directory, const char *options, char *error,
 				   size_t error_bytes) HAKMEM_NOEXCEPT;
 
-/* Returns when the files are whole. *record may be NULL; record_bytes as in hakmem_read_stats(). */
+/* Returns when the files are whole. *record may be NULL; record_bytes as in hakmem_stats(). */
 HAKMEM_API int hakmem_record_stop(struct hakmem_record *record, size_t record_bytes) HAKMEM_NOEXCEPT;
 
 /* With the option "ring" nothing is written but by this: what the rings hold, into a folder of its own. A rollback does
