@@ -255,6 +255,16 @@ struct hakmem_class {
 	/* Served since the process began; old_mallocs are those of legacy's class, as old_live_* are. HAKMEM_UNKNOWN: not
 	 * counted. */
 	uint64_t next_mallocs, old_mallocs;
+	/* What its live blocks keep from going back, next to old_pinned_pages: next's pages, and on either side segments of
+	 * 4 MiB. Several classes may share a segment, which then counts for each. */
+	uint64_t next_pinned_pages, next_pinned_segments, old_pinned_segments;
+	/* Since the process began: frees by another thread than the one that owns the block's page, times that a thread had
+	 * to wait for a lock (next has none), and bytes given back to the kernel of what was the class's last. */
+	uint64_t next_remote_frees, old_remote_frees, old_lock_waits;
+	uint64_t next_purged_bytes, old_purged_bytes;
+	/* As guard_latency: what was found since these two were armed, and the process's resident set at the last look. */
+	uint32_t guard_misuse, guard_reservation, guard_rss;
+	uint32_t zero;
 };
 
 /* Fills at most `count` classes of class_bytes each (pass sizeof(struct hakmem_class): later versions append

@@ -188,11 +188,14 @@ static void draw_notes(const struct screen *screen, int y)
 		x = put(y, x, A_NORMAL, "guards %s  ", now->guard);
 	if (stranded.old_blocks > 0)
 		x = put(y, x, in_colour(OUTPUT_YELLOW),
-			"left in legacy: %s in %" PRIu64 " blocks  ",
-			output_bytes(stranded.old_bytes, bytes), stranded.old_blocks);
+			"left in legacy: %s in %" PRIu64 " blocks, %" PRIu64 " pages  ",
+			output_bytes(stranded.old_bytes, bytes), stranded.old_blocks,
+			stranded.old_pages);
 	if (stranded.next_blocks > 0)
-		put(y, x, in_colour(OUTPUT_YELLOW), "left in next: %s in %" PRIu64 " blocks",
-		    output_bytes(stranded.next_bytes, bytes), stranded.next_blocks);
+		put(y, x, in_colour(OUTPUT_YELLOW),
+		    "left in next: %s in %" PRIu64 " blocks, %" PRIu64 " pages",
+		    output_bytes(stranded.next_bytes, bytes), stranded.next_blocks,
+		    stranded.next_pages);
 }
 
 /* --- the rows ------------------------------------------------------------------------------------- */
