@@ -397,8 +397,12 @@ bool checked_resize(void *block, enum map_kind kind, size_t bytes, bool at_any_p
 
 static uint64_t draw_key(void)
 {
-	const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
-	return (random ? random[0] ^ random[1] : 0) ^ os_now_ns();
+	const void *bytes = (const void *)getauxval(AT_RANDOM);
+	uint64_t random[2] = { 0 };
+	/* 16 of them, at whatever address. */
+	if (bytes)
+		memcpy(random, bytes, sizeof(random));
+	return random[0] ^ random[1] ^ os_now_ns();
 }
 
 static enum checked_level level_of(const char *text)
