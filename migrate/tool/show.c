@@ -263,6 +263,10 @@ static void show_classes(const struct page_status *now, const struct page_status
 			if (!layout.shown[column])
 				continue;
 			table_cell(&layout, now, &rows[i], column, cell);
+			/* The last one is as long as it comes; a terminal's line ends. */
+			if (output_width() > layout.at[column] &&
+			    strlen(cell) > output_width() - layout.at[column])
+				cell[output_width() - layout.at[column]] = '\0';
 			enum output_colour colour = column == COLUMN_STATE ? state
 						    : table_is_empty(cell) ? OUTPUT_DIM
 									   : OUTPUT_PLAIN;
