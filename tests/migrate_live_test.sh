@@ -623,9 +623,11 @@ if [ "$(id -u)" = 0 ] && [ -e "$archive" ] && $CC -o "$work/secure" "$work/secur
 	chown 65534 "$work/secure" "$work/static" && chmod 4755 "$work/secure" "$work/static" &&
 	"$work/secure"; then
 	write 'mid=next'
+	# Somebody else's process of that user may have left its folder there.
+	[ -e /tmp/hakmem-65534 ] && before=there || before=none
 	got=$(HAKMEM_PLAN_FILE=$plan HAKMEM_CONTROL=1 HAKMEM_PLAN=mid=next "$work/static" 2048 2>&1)
 	[ "$got" = 2048=legacy ] || fail "$what: $got"
-	[ -e /tmp/hakmem-65534 ] && fail "$what: there is a page"
+	[ $before = none ] && [ -e /tmp/hakmem-65534 ] && fail "$what: there is a page"
 	[ "$(pages)" = 0 ] || fail "$what: there is a page"
 	if command -v strace >/dev/null; then
 		HAKMEM_PLAN_FILE=$plan HAKMEM_CONTROL=1 strace -f -e trace=file,clone,clone3 \
