@@ -183,7 +183,7 @@ void legacy_free(struct legacy_thread *t, void *block)
 	if (likely(owner == t->word))
 		legacy_cache_put(t, class, block);
 	else if (legacy_remote_push(owner, page, index, block))
-		counter_add(&t->tally.remote_frees, 1);
+		counter_add(&t->tally.remote_frees[class], 1);
 	else
 		legacy_shards_push(t, page, index);
 	thread_leave(t);

@@ -103,10 +103,15 @@ struct legacy_counters {
 	uint64_t remote_frees;		    /* pushed onto the owner's stack */
 	uint64_t purged_bytes;		    /* given back to the kernel */
 	uint64_t class_mallocs[LEGACY_CLASSES];
+	/* Of the sums above, what is each class's. Memory that goes back is its last class's. */
+	uint64_t class_lock_waits[LEGACY_CLASSES];
+	uint64_t class_remote_frees[LEGACY_CLASSES];
+	uint64_t class_purged_bytes[LEGACY_CLASSES];
 	/* Now. Exact while no other thread allocates, else a moment's estimate. */
 	size_t class_live_blocks[LEGACY_CLASSES];
 	size_t class_live_bytes[LEGACY_CLASSES]; /* by payload */
 	size_t class_pages[LEGACY_CLASSES];	 /* of these, in service: a block of theirs lives or is cached */
+	size_t class_chunks[LEGACY_CLASSES];	 /* of 4 MiB, in which these pages lie; several classes may share one */
 	size_t pages;				 /* of 64 KiB, in service */
 	size_t chunks;
 	size_t mapped_bytes; /* address space of chunks and their descriptors */

@@ -34,8 +34,8 @@ static struct {
 	_Atomic size_t chunk_count;	    /* [lock to write] */
 	_Atomic size_t in_service;	    /* [lock to write] pages in runs that are taken */
 	_Atomic size_t resident_free;	    /* [lock to write] pages that are free and dirty */
-	_Atomic size_t purged_bytes;	    /* [lock to write] */
 	_Atomic size_t class_in_service[LEGACY_CLASSES]; /* [any thread] of in_service */
+	_Atomic size_t class_purged_bytes[LEGACY_CLASSES]; /* [lock to write] by the pages' last class */
 } pool;
 
 void legacy_pages_init(void)
@@ -117,6 +117,8 @@ struct legacy_page *legacy_pages_take(unsigned class)
 void legacy_pages_enter(struct legacy_page *page, unsigned class, unsigned shard, uintptr_t owner)
 {
 	fetch_add_relaxed(&pool.class_in_service[class], legacy_classes[class].run_pages);
+	fetch_add_relaxed(&page->chunk->class_pages[class],
+			  (uint8_t)legacy_classes[class].run_pages);
 	page->class = (uint8_t) class;
 	page->shard = (uint8_t)shard;
 	page->capacity = (uint8_t)legacy_classes[class].capacity;
@@ -136,7 +138,8 @@ static bool purge_locked(struct legacy_chunk *chunk, unsigned first, unsigned co
 	size_t bytes = count * PAGE_BYTES;
 	if (os_purge(chunk->base + first * PAGE_BYTES, bytes) != 0)
 		return false;
-	counter_add(&pool.purged_bytes, bytes);
+	for (unsigned i = first; i < first + count; i++)
+		counter_add(&pool.class_purged_bytes[chunk->pages[i].class], PAGE_BYTES);
 	PROBE2(page_purged, chunk->base + first * PAGE_BYTES, bytes);
 	return true;
 }
@@ -148,9 +151,12 @@ void legacy_pages_retire(struct legacy_page *page)
 	unsigned count = legacy_classes[page->class].run_pages;
 
 	fetch_sub_relaxed(&pool.class_in_service[page->class], count);
+	fetch_sub_relaxed(&chunk->class_pages[page->class], (uint8_t)count);
 	lock_acquire(&pool.lock);
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		store_relaxed(&page[i].head, NULL);
+		page[i].class = page->class;
+	}
 	if (!chunk->free)
 		list_chunk(chunk);
 	chunk->free |= run_mask(first, count);
@@ -253,10 +259,17 @@ bool legacy_pages_any(void)
 void legacy_pages_count(struct legacy_counters *c)
 {
 	c->pages = load_relaxed(&pool.in_service);
-	for (unsigned class = 0; class < LEGACY_CLASSES; class ++)
+	c->purged_bytes = 0;
+	for (unsigned class = 0; class < LEGACY_CLASSES; class ++) {
 		c->class_pages[class] = load_relaxed(&pool.class_in_service[class]);
+		c->class_purged_bytes[class] = load_relaxed(&pool.class_purged_bytes[class]);
+		c->purged_bytes += c->class_purged_bytes[class];
+	}
+	/* acquire: pairs with the release in legacy_pages_grow() */
+	for (struct legacy_chunk *chunk = load_acquire(&pool.all); chunk; chunk = chunk->all_next)
+		for (unsigned class = 0; class < LEGACY_CLASSES; class ++)
+			c->class_chunks[class] += load_relaxed(&chunk->class_pages[class]) > 0;
 	c->chunks = load_relaxed(&pool.chunk_count);
 	c->mapped_bytes = c->chunks * (CHUNK_BYTES + chunk_descriptor_bytes());
 	c->resident_free_bytes = load_relaxed(&pool.resident_free) * PAGE_BYTES;
-	c->purged_bytes = load_relaxed(&pool.purged_bytes);
 }

@@ -41,7 +41,7 @@ static void wait_for_shard(struct legacy_thread *t, struct shard *shard)
 
 	if (!lock_acquire(&shard->lock))
 		return;
-	COUNT(t, lock_waits);
+	COUNT(t, lock_waits[number / SHARDS]);
 	PROBE2(legacy_lock_waited, number / SHARDS, number % SHARDS);
 }
 

@@ -117,7 +117,8 @@ struct legacy_page {
 	 * back] */
 	_Atomic(struct legacy_page *) head;
 
-	/* Of a first page, [const while in service] */
+	/* Of a first page, [const while in service]. The class of one that is free is the last it was in service
+	 * of, be it the first of its run or not. [lock: pool] */
 	uint8_t class;
 	uint8_t shard;
 	uint8_t capacity;
@@ -143,6 +144,7 @@ struct legacy_chunk {
 	struct legacy_chunk *all_next; /* [const after publication] */
 	uint64_t free;		       /* [lock: pool] pages in no run */
 	uint64_t dirty;		       /* [lock: pool] of these, resident */
+	_Atomic uint8_t class_pages[LEGACY_CLASSES]; /* [any thread] in service, at most CHUNK_PAGES */
 	struct legacy_chunk *prev;     /* [lock: pool] chunks with free != 0 */
 	struct legacy_chunk *next;
 	struct legacy_page pages[CHUNK_PAGES];
@@ -166,14 +168,14 @@ INLINE unsigned block_index(const struct legacy_page *page, const void *block)
 /* One writer, the thread; read by anyone. Cumulative over the threads that used the record. */
 struct legacy_tally {
 	_Atomic uint64_t contended_trylocks;
-	_Atomic uint64_t lock_waits;
+	_Atomic uint64_t lock_waits[LEGACY_CLASSES];
 	_Atomic uint64_t table_waits;
 	_Atomic uint64_t hash_lookups;
 	_Atomic uint64_t headers_written;
 	_Atomic uint64_t layer_hits[LEGACY_LAYERS];
 	_Atomic uint64_t fresh_pages;
 	_Atomic uint64_t uncached_mallocs;
-	_Atomic uint64_t remote_frees;
+	_Atomic uint64_t remote_frees[LEGACY_CLASSES];
 	_Atomic uint64_t mallocs[LEGACY_CLASSES];
 	_Atomic uint64_t frees[LEGACY_CLASSES];
 };

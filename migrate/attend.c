@@ -244,6 +244,7 @@ static void fill_pools(void)
 	page_status.legacy_resident_free_bytes = legacy->resident_free_bytes;
 	page_status.legacy_purged_bytes = legacy->purged_bytes;
 	page_status.legacy_pages = legacy->pages;
+	page_status.legacy_segments = legacy->chunks;
 	page_status.legacy_threads = legacy->threads;
 	page_status.legacy_lock_waits = legacy->lock_waits;
 	page_status.legacy_contended_trylocks = legacy->contended_trylocks;

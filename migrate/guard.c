@@ -18,6 +18,7 @@
 #include "shim/base/atomic.h"
 #include "shim/base/os.h"
 #include "shim/base/probes.h"
+#include "shim/checked.h"
 #include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/route.h"
@@ -44,6 +45,7 @@ static char text[GUARD_TEXT_MAX + 1];
 static _Atomic bool misuse_armed, timed_armed, latency_armed;
 static _Atomic uint32_t reservation_limit;
 static _Atomic uint32_t reservation_failures[NEXT_CLASSES];
+static _Atomic bool misused[NEXT_CLASSES];
 static _Atomic uint64_t misuses, failed_reservations, trips;
 static _Atomic uint64_t samples_wanted_until_ns;
 
@@ -56,7 +58,7 @@ static struct next_stats next_stats;
 static struct legacy_counters legacy_counters;
 
 /* What was seen last. [ticking writes; any thread reads] enum rollout_outcome */
-static _Atomic uint8_t latency_seen[NEXT_CLASSES], held_seen[NEXT_CLASSES];
+static _Atomic uint8_t latency_seen[NEXT_CLASSES], held_seen[NEXT_CLASSES], rss_seen;
 
 /* [ticking] Looks in a row at which it held too much; the last one is all classes together. A load that comes and goes
  * leaves holes for a while in any pool. */
@@ -90,13 +92,19 @@ static bool trip(const bool classes[NEXT_CLASSES], const char *cause, const char
 	return true;
 }
 
+/* NEXT_CLASSES: not known which, so all. */
+static void name_class(bool named[NEXT_CLASSES], unsigned class)
+{
+	memset(named, class >= NEXT_CLASSES, NEXT_CLASSES * sizeof(named[0]));
+	if (class < NEXT_CLASSES)
+		named[class] = true;
+}
+
 static void trip_class(unsigned class, const char *cause, const char *detail,
 		       enum rollback_caller caller)
 {
 	bool named[NEXT_CLASSES];
-	memset(named, class >= NEXT_CLASSES, sizeof(named));
-	if (class < NEXT_CLASSES)
-		named[class] = true;
+	name_class(named, class);
 	(void)trip(named, cause, detail, caller);
 }
 
@@ -104,6 +112,7 @@ static void trip_class(unsigned class, const char *cause, const char *detail,
 
 static bool on_misuse(unsigned class, const char *what, const void *block, const char *detail)
 {
+	bool named[NEXT_CLASSES];
 	char line[200];
 
 	if (!load_relaxed(&misuse_armed))
@@ -113,7 +122,14 @@ static bool on_misuse(unsigned class, const char *what, const void *block, const
 		       block, detail);
 	if (fetch_add_relaxed(&misuses, 1) < MISUSE_LINES)
 		report_text(line);
-	trip_class(class, "guard: misuse", what, ROLLBACK_FROM_MALLOC);
+	name_class(named, class);
+	/* A seal (shim/checked.h) may have put the block into the class above the one that was asked for. */
+	if (checked_on() && class > 0 && class < NEXT_CLASSES)
+		named[class - 1] = true;
+	for (unsigned i = 0; i < NEXT_CLASSES; i++)
+		if (named[i])
+			store_relaxed(&misused[i], true);
+	(void)trip(named, "guard: misuse", what, ROLLBACK_FROM_MALLOC);
 	return true;
 }
 
@@ -282,6 +298,9 @@ static void look_at_rss(const struct guard_setting *now)
 	uint64_t bytes = resident_bytes();
 	char detail[160];
 
+	store_relaxed(&rss_seen, bytes == 0		      ? ROLLOUT_HOLD
+				 : bytes <= now->rss_bytes ? ROLLOUT_GO
+							   : ROLLOUT_ROLL_BACK);
 	if (bytes <= now->rss_bytes)
 		return;
 	(void)snprintf(detail, sizeof(detail), "the resident set is %llu bytes, limit %llu",
@@ -378,8 +397,11 @@ const char *guard_set(const char *wanted)
 	store_relaxed(&misuse_armed, read.misuse);
 	store_relaxed(&latency_armed, read.latency_ratio > 0);
 	store_relaxed(&reservation_limit, read.reservation);
-	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
 		store_relaxed(&reservation_failures[class], 0);
+		store_relaxed(&misused[class], false);
+	}
+	store_relaxed(&rss_seen, ROLLOUT_HOLD);
 	store_relaxed(&timed_armed,
 		      read.latency_ratio > 0 || read.held_ratio > 0 || read.rss_bytes > 0);
 	shim_flips_end(&mask);
@@ -415,9 +437,18 @@ void guard_read_class(unsigned class, struct guard_class *out)
 {
 	sigset_t mask;
 	shim_flips_begin(&mask);
+	out->misuse_armed = setting.misuse;
+	out->reservation_armed = setting.reservation > 0;
 	out->latency_armed = setting.latency_ratio > 0;
 	out->held_armed = setting.held_ratio > 0;
+	out->rss_armed = setting.rss_bytes > 0;
+	uint32_t limit = setting.reservation, failures = load_relaxed(&reservation_failures[class]);
 	shim_flips_end(&mask);
+	out->misuse = load_relaxed(&misused[class]) ? ROLLOUT_ROLL_BACK : ROLLOUT_GO;
+	out->reservation = failures == 0      ? ROLLOUT_GO
+			   : failures < limit ? ROLLOUT_HOLD
+					      : ROLLOUT_ROLL_BACK;
+	out->rss = (enum rollout_outcome)load_relaxed(&rss_seen);
 	out->latency = (enum rollout_outcome)load_relaxed(&latency_seen[class]);
 	out->held = (enum rollout_outcome)load_relaxed(&held_seen[class]);
 }

@@ -47,10 +47,11 @@ void guard_want_samples(void);
 /* In the child of a fork. */
 void guard_fork_child(void);
 
-/* What the guards saw last, of one class. */
+/* What the guards say of one class: latency, held and rss (which is the process's) as of the last look; misuse and
+ * reservation since they were armed, go where nothing was found, whether there was anything to find or not. */
 struct guard_class {
-	bool latency_armed, held_armed;
-	enum rollout_outcome latency, held;
+	bool misuse_armed, reservation_armed, latency_armed, held_armed, rss_armed;
+	enum rollout_outcome misuse, reservation, latency, held, rss;
 };
 void guard_read_class(unsigned class, struct guard_class *out);
 

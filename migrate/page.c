@@ -116,6 +116,9 @@ static bool class_holds(const struct hakmem_class *class, unsigned number)
 	       class->arm <= ARM_CONTROL && class->latched <= 1 && class->has_control <= 1 &&
 	       class->guard_latency <= HAKMEM_GUARD_ROLL_BACK &&
 	       class->guard_held <= HAKMEM_GUARD_ROLL_BACK &&
+	       class->guard_misuse <= HAKMEM_GUARD_ROLL_BACK &&
+	       class->guard_reservation <= HAKMEM_GUARD_ROLL_BACK &&
+	       class->guard_rss <= HAKMEM_GUARD_ROLL_BACK &&
 	       ends(class->cause, sizeof(class->cause));
 }
 

@@ -24,7 +24,7 @@
 #include "shim/hakmem.h"
 
 #define PAGE_MAGIC   UINT64_C(0x4c52544345474150) /* "PAGECTRL" */
-#define PAGE_VERSION 2
+#define PAGE_VERSION 3
 
 #define PAGE_AT_HEADER	0
 #define PAGE_AT_REQUEST 4096
@@ -109,7 +109,8 @@ struct page_status {
 	uint64_t next_live_bytes, next_live_blocks, next_mapped_bytes, next_resident_free_bytes;
 	uint64_t next_purged_bytes, next_segments, next_heaps, next_huge_blocks, next_huge_bytes;
 	uint64_t legacy_live_bytes, legacy_live_blocks, legacy_mapped_bytes;
-	uint64_t legacy_resident_free_bytes, legacy_purged_bytes, legacy_pages, legacy_threads;
+	uint64_t legacy_resident_free_bytes, legacy_purged_bytes, legacy_pages, legacy_segments;
+	uint64_t legacy_threads;
 	uint64_t legacy_lock_waits, legacy_contended_trylocks, legacy_table_waits;
 	uint64_t legacy_hash_lookups, legacy_remote_frees;
 	uint64_t next_quarantined_pages;

@@ -326,21 +326,19 @@ bool state_try_plan(const char *text, size_t length, struct plan_error *error,
 void state_rollback(const bool named[NEXT_CLASSES], const char *cause,
 		    struct state_outcome *outcome)
 {
-	unsigned count = 0;
 	sigset_t mask;
 
 	shim_flips_begin(&mask);
 	for (unsigned number = 0; number < NEXT_CLASSES; number++) {
-		if (!named[number])
-			continue;
-		count++;
 		/* The first cause is the one that matters. */
-		if (!latches[number])
+		if (named[number] && !latches[number])
 			latches[number] = cause;
 	}
 	rollbacks++;
 	apply(outcome);
-	PROBE2(rollback, count, cause);
+	for (unsigned number = 0; number < NEXT_CLASSES; number++)
+		if (named[number])
+			PROBE2(rollback, number, cause);
 	shim_flips_end(&mask);
 }
 

@@ -126,8 +126,16 @@ static void fill_guards(unsigned number, struct hakmem_class *out)
 	struct guard_class guard;
 
 	guard_read_class(number, &guard);
+	/* Where next has served nothing there was nothing to be found. */
+	if (out->next_mallocs == 0 && guard.misuse == ROLLOUT_GO)
+		guard.misuse = ROLLOUT_HOLD;
+	if (out->next_mallocs == 0 && guard.reservation == ROLLOUT_GO)
+		guard.reservation = ROLLOUT_HOLD;
+	out->guard_misuse = guard_of(guard.misuse_armed, guard.misuse);
+	out->guard_reservation = guard_of(guard.reservation_armed, guard.reservation);
 	out->guard_latency = guard_of(guard.latency_armed, guard.latency);
 	out->guard_held = guard_of(guard.held_armed, guard.held);
+	out->guard_rss = guard_of(guard.rss_armed, guard.rss);
 }
 
 void status_of_class(const struct status *status, unsigned number, struct hakmem_class *out)
@@ -160,6 +168,14 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		.next_held_bytes = status->held_bytes[number],
 		.next_mallocs = status->next.class_mallocs[number],
 		.old_mallocs = HAKMEM_UNKNOWN,
+		.next_pinned_pages = status->next.class_pinned_pages[number],
+		.next_pinned_segments = status->next.class_pinned_segments[number],
+		.old_pinned_segments = HAKMEM_UNKNOWN,
+		.next_remote_frees = status->next.class_remote_frees[number],
+		.old_remote_frees = HAKMEM_UNKNOWN,
+		.old_lock_waits = HAKMEM_UNKNOWN,
+		.next_purged_bytes = status->next.class_purged_bytes[number],
+		.old_purged_bytes = HAKMEM_UNKNOWN,
 	};
 	if (legacy >= 0) {
 		out->old_class_bytes = (uint32_t)legacy_class_bytes((unsigned)legacy);
@@ -168,6 +184,10 @@ void status_of_class(const struct status *status, unsigned number, struct hakmem
 		out->old_pinned_pages = status->legacy.class_pages[legacy];
 		out->old_pinned_bytes = out->old_pinned_pages * LEGACY_PAGE_BYTES;
 		out->old_mallocs = status->legacy.class_mallocs[legacy];
+		out->old_pinned_segments = status->legacy.class_chunks[legacy];
+		out->old_remote_frees = status->legacy.class_remote_frees[legacy];
+		out->old_lock_waits = status->legacy.class_lock_waits[legacy];
+		out->old_purged_bytes = status->legacy.class_purged_bytes[legacy];
 	}
 	if (class->latch_cause)
 		strncpy(out->cause, class->latch_cause, sizeof(out->cause) - 1);

@@ -8,7 +8,7 @@
 #include "next/next.h"
 #include "shim/hakmem.h"
 
-/* About 13 KiB: mind small stacks. */
+/* About 16 KiB: mind small stacks. */
 struct status {
 	struct state state;
 	struct next_stats next;

@@ -30,6 +30,14 @@ void misuse_double_free(struct next_page *page, const void *block)
 	misuse_found(page, "free of a block that is free already", block, "double free");
 }
 
+void misuse_found_at(const void *block, const char *what, const char *detail)
+{
+	if (map_is_huge(block))
+		misuse_found_in(NEXT_CLASS_HUGE, what, block, detail);
+	else
+		misuse_found(page_of(block), what, block, detail);
+}
+
 void misuse_quarantine(struct next_page *page)
 {
 	page->in_slot = false;

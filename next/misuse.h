@@ -19,6 +19,9 @@ COLD void misuse_found_in(unsigned class, const char *what, const void *block, c
 
 COLD void misuse_double_free(struct next_page *page, const void *block);
 
+/* The same of a live block, where it was found by what the layer above keeps in its blocks. */
+COLD void misuse_found_at(const void *block, const char *what, const char *detail);
+
 /* [owner] The page, in no queue, no list and no slot, and not pushed on a ready stack, is nobody's any more. */
 COLD void misuse_quarantine(struct next_page *page);
 

@@ -155,6 +155,12 @@ struct next_stats {
 	size_t class_live_blocks[NEXT_CLASSES];
 	uint64_t class_mallocs[NEXT_CLASSES]; /* since the start */
 	uint64_t remote_frees; /* of those, what their pages' owners have seen */
+	/* The same of each class, and what a live block of it keeps from going back: pages, and segments of 4 MiB, of
+	 * which several classes may share one. A huge block is in a segment of its own. */
+	uint64_t class_remote_frees[NEXT_CLASSES];
+	size_t class_purged_bytes[NEXT_CLASSES]; /* of memory that was the class's last */
+	size_t class_pinned_pages[NEXT_CLASSES];
+	size_t class_pinned_segments[NEXT_CLASSES];
 };
 
 /* Walks everything; exact when no other thread allocates, else a moment's estimate. */

@@ -8,6 +8,7 @@
 #include "next/shared.h"
 #include "next/site.h"
 #include "shim/base/os.h"
+#include "shim/base/probes.h"
 
 static _Atomic uint32_t rounds; /* which eighth is next */
 
@@ -139,9 +140,10 @@ static void purge_run(const struct next_page *page, size_t first, size_t count)
 	uintptr_t end = start + count * page->block_bytes;
 	start = align_up(start, OS_PAGE_BYTES);
 	end &= ~(OS_PAGE_BYTES - 1);
-	if (start < end) {
-		int refused = os_purge((void *)start, end - start);
-		(void)refused; /* then it stays as it is */
+	/* Refused, it stays as it is. */
+	if (start < end && os_purge((void *)start, end - start) == 0) {
+		segment_count_purged(load_relaxed(&page->bin), end - start);
+		PROBE2(page_purged, start, end - start);
 	}
 }
 

@@ -43,7 +43,7 @@ uint32_t heap_merge(struct next_heap *heap, struct next_page *page)
 	uint32_t merged = page_merge(page, heap);
 	if (page_counts(page))
 		counter_add(&heap->mallocs[load_relaxed(&page->bin)], merged);
-	counter_add(&heap->remote_frees, merged);
+	counter_add(&heap->remote_frees[load_relaxed(&page->bin)], merged);
 	return merged;
 }
 

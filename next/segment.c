@@ -45,7 +45,7 @@ static _Atomic int64_t reserve_slices; /* free and dirty */
 static _Atomic int64_t high_water;     /* the most of used_slices in this period */
 static _Atomic int64_t high_before;    /* and in the one before */
 static uint32_t period_began;	       /* [lock: purge_lock] tick */
-static _Atomic size_t purged_slices;
+static _Atomic size_t purged_bytes[NEXT_CLASSES]; /* by the class whose memory it was last */
 static _Atomic uint32_t last_purge_tick;
 static struct lock purge_lock = LOCK_INIT;
 
@@ -255,14 +255,16 @@ struct next_page *segment_claim(size_t slices, size_t align_slices, bool *zero)
 
 /* --- giving back ------------------------------------------------------------------------------- */
 
-/* Slices of a run that belongs to the caller are nobody's any more. */
-static void give_back(struct next_segment *segment, uint32_t first, uint32_t slices)
+/* Slices of a run that belongs to the caller, and held a page of the class, are nobody's any more. */
+static void give_back(struct next_segment *segment, uint32_t first, uint32_t slices, unsigned class)
 {
 	struct group *group = group_of(segment->id);
 	size_t i = segment->id % GROUP_SEGMENTS;
 	uint64_t run = run_mask(first, slices);
-	for (uint32_t s = first; s < first + slices; s++)
+	for (uint32_t s = first; s < first + slices; s++) {
 		store_relaxed(&segment->page_at[s], NOBODY);
+		segment->last_class[s] = (uint8_t)class;
+	}
 	store_relaxed(&group->touched[i], os_ticks());
 	fetch_or_relaxed(&group->dirty[i], run);
 	fetch_add_relaxed(&reserve_slices, (int64_t)slices);
@@ -280,7 +282,8 @@ void segment_release(struct next_page *page)
 		return;
 	}
 	store_relaxed(&page->owner, OWNER_NONE);
-	give_back(segment_of(page), page->first_slice, load_relaxed(&page->slices));
+	give_back(segment_of(page), page->first_slice, load_relaxed(&page->slices),
+		  load_relaxed(&page->bin));
 }
 
 bool segment_resize(struct next_page *page, size_t slices)
@@ -291,7 +294,8 @@ bool segment_resize(struct next_page *page, size_t slices)
 		return false;
 	if (slices < now) {
 		store_relaxed(&page->slices, (uint8_t)slices);
-		give_back(segment, first + (uint32_t)slices, now - (uint32_t)slices);
+		give_back(segment, first + (uint32_t)slices, now - (uint32_t)slices,
+			  load_relaxed(&page->bin));
 		return true;
 	}
 	struct group *group = group_of(segment->id);
@@ -309,6 +313,11 @@ bool segment_resize(struct next_page *page, size_t slices)
 	return true;
 }
 
+void segment_count_purged(unsigned class, size_t bytes)
+{
+	fetch_add_relaxed(&purged_bytes[class], bytes);
+}
+
 static size_t purge_segment(struct group *group, size_t i)
 {
 	size_t slices = 0;
@@ -320,7 +329,8 @@ static size_t purge_segment(struct group *group, size_t i)
 		/* acquire: pairs with segment_release(), as in claim_from() */
 	} while (!cas_acquire(&group->free[i], &free, free & ~mine));
 
-	char *base = (char *)load_relaxed(&group->base[i]);
+	struct next_segment *segment = load_relaxed(&group->base[i]);
+	char *base = (char *)segment;
 	for (uint64_t left = mine; left;) {
 		unsigned first = (unsigned)__builtin_ctzll(left);
 		uint64_t after = ~(left >> first);
@@ -329,13 +339,14 @@ static size_t purge_segment(struct group *group, size_t i)
 		if (os_purge(base + ((size_t)first << SLICE_SHIFT), (size_t)length << SLICE_SHIFT) == 0) {
 			fetch_and_relaxed(&group->dirty[i], ~run);
 			slices += length;
+			for (unsigned s = first; s < first + length; s++)
+				segment_count_purged(segment->last_class[s], SLICE_BYTES);
 			PROBE2(page_purged, base + ((size_t)first << SLICE_SHIFT),
 			       (size_t)length << SLICE_SHIFT);
 		}
 		left &= ~run;
 	}
 	fetch_sub_relaxed(&reserve_slices, (int64_t)slices);
-	fetch_add_relaxed(&purged_slices, slices);
 	/* release: pairs with the acquire in claim_from(): who claims next sees the slices as clean */
 	fetch_or_release(&group->free[i], mine);
 	room_open(group, i);
@@ -416,7 +427,8 @@ void segment_read_counts(struct segment_counts *counts)
 	int64_t reserve = load_relaxed(&reserve_slices);
 	counts->segments = segment_limit();
 	counts->resident_free_bytes = reserve > 0 ? (size_t)reserve << SLICE_SHIFT : 0;
-	counts->purged_bytes = load_relaxed(&purged_slices) << SLICE_SHIFT;
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		counts->purged_bytes[class] = load_relaxed(&purged_bytes[class]);
 }
 
 void segment_each_page(void (*visit)(struct next_page *page, void *argument), void *argument)

@@ -44,11 +44,15 @@ size_t segment_purge_all(void);
 void segment_purge_some(void);
 
 struct segment_counts {
-	size_t segments, resident_free_bytes, purged_bytes;
+	size_t segments, resident_free_bytes;
+	size_t purged_bytes[NEXT_CLASSES]; /* by the class whose memory it was last */
 };
 void segment_read_counts(struct segment_counts *counts);
 
-/* Calls visit for every page in use; the pages may change meanwhile. */
+/* So much of the class's memory went back to the kernel by other means than the above. Any thread. */
+void segment_count_purged(unsigned class, size_t bytes);
+
+/* Calls visit for every page in use, those of a segment one after the other; the pages may change meanwhile. */
 void segment_each_page(void (*visit)(struct next_page *page, void *argument), void *argument);
 
 #endif

@@ -18,9 +18,15 @@ static size_t own_free_count(const struct next_page *page)
 	return free;
 }
 
+struct walk {
+	struct next_stats *stats;
+	const struct next_segment *last[NEXT_CLASSES]; /* with a live block of the class */
+};
+
 static void add_page(struct next_page *page, void *argument)
 {
-	struct next_stats *stats = argument;
+	struct walk *walk = argument;
+	struct next_stats *stats = walk->stats;
 	unsigned class = load_relaxed(&page->bin);
 	uint32_t words = load_relaxed(&page->words), slices = load_relaxed(&page->slices);
 	size_t page_bytes = (size_t)slices << SLICE_SHIFT;
@@ -38,6 +44,12 @@ static void add_page(struct next_page *page, void *argument)
 	stats->live_blocks += live;
 	stats->live_bytes += live * block_bytes;
 	stats->class_live_blocks[class] += live;
+	if (live > 0) {
+		stats->class_pinned_pages[class]++;
+		/* Pages come segment by segment. */
+		stats->class_pinned_segments[class] += walk->last[class] != segment_of(page);
+		walk->last[class] = segment_of(page);
+	}
 	if (!span && page_counts(page))
 		stats->class_mallocs[class] += COUNTDOWN_ENDLESS - load_relaxed(&page->countdown) -
 					       (uint64_t)own_free_count(page);
@@ -49,8 +61,11 @@ static void add_heaps(struct next_stats *stats)
 		struct next_heap *heap = heap_numbered(number);
 		for (unsigned bin = 0; bin < NEXT_BINS; bin++)
 			stats->class_mallocs[bin] += load_relaxed(&heap->mallocs[bin]);
-		stats->remote_frees += load_relaxed(&heap->remote_frees);
+		for (unsigned bin = 0; bin < NEXT_BINS; bin++)
+			stats->class_remote_frees[bin] += load_relaxed(&heap->remote_frees[bin]);
 	}
+	for (unsigned bin = 0; bin < NEXT_BINS; bin++)
+		stats->remote_frees += stats->class_remote_frees[bin];
 }
 
 void next_read_stats(struct next_stats *stats)
@@ -60,17 +75,23 @@ void next_read_stats(struct next_stats *stats)
 	segment_read_counts(&segments);
 	struct huge_counts huge;
 	huge_read_counts(&huge);
-	segment_each_page(add_page, stats);
+	struct walk walk = { .stats = stats };
+	segment_each_page(add_page, &walk);
 	add_heaps(stats);
 	stats->segments = segments.segments;
 	stats->resident_free_bytes = segments.resident_free_bytes + huge.kept_bytes;
-	stats->purged_bytes = segments.purged_bytes;
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++) {
+		stats->class_purged_bytes[class] = segments.purged_bytes[class];
+		stats->purged_bytes += segments.purged_bytes[class];
+	}
 	stats->huge_blocks = huge.blocks;
 	stats->huge_bytes = huge.bytes;
 	stats->live_blocks += huge.blocks;
 	stats->live_bytes += huge.bytes;
 	stats->class_live_blocks[NEXT_CLASS_HUGE] += huge.blocks;
 	stats->class_mallocs[NEXT_CLASS_HUGE] += huge.mallocs;
+	stats->class_pinned_pages[NEXT_CLASS_HUGE] += huge.blocks;
+	stats->class_pinned_segments[NEXT_CLASS_HUGE] += huge.blocks;
 	stats->quarantined_pages = misuse_quarantined();
 	stats->mapped_bytes = segments.segments * SEGMENT_BYTES + huge.bytes + huge.kept_bytes;
 }

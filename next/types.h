@@ -128,6 +128,8 @@ _Static_assert(offsetof(struct next_page, queue_next) == CACHE_LINE, "the fast p
 struct next_segment {
 	/* [whoever claimed the slice; any thread reads] byte offset of the slice's page descriptor */
 	_Atomic uint32_t page_at[SEGMENT_SLICES];
+	/* [whoever claimed the slice, until it is free; whoever purges it] the class whose page was there last */
+	uint8_t last_class[SEGMENT_SLICES];
 	uint32_t id; /* [const] index into the segment tables */
 	struct next_page pages[SEGMENT_SLICES]; /* that of slice 0 is the one that belongs to nobody */
 };
@@ -154,9 +156,10 @@ struct next_heap {
 	CACHE_ALIGN _Atomic(struct next_page *) ready;
 	/* What was counted of each class; see heap.h. [owner writes, modulo 2^64; any thread reads] */
 	_Atomic uint64_t mallocs[NEXT_BINS];
-	_Atomic uint64_t remote_frees;
 	/* [owner] pages with free blocks, a ring through queue_next; the one in the slot comes first */
 	CACHE_ALIGN struct next_page *queue[NEXT_BINS];
+	/* [owner writes; any thread reads] Last: a heap that gets none does not touch it. */
+	_Atomic uint64_t remote_frees[NEXT_BINS];
 };
 
 /* The page without a free block that a slot holds when it holds none, the heap of a thread that has none

@@ -24,6 +24,7 @@
 #include "legacy/legacy.h"
 #include "next/fast.h"
 #include "next/huge.h"
+#include "next/misuse.h"
 #include "next/next.h"
 #include "shim/base/atomic.h"
 #include "shim/base/check.h"
@@ -134,40 +135,59 @@ static void seal(void *block, size_t pool_block_bytes, size_t bytes, uint64_t fl
 	store_relaxed(&end->word, word);
 }
 
-static COLD __attribute__((noreturn)) void fatal_overflow(const void *block)
+/* Returns false, and only where the block is next's and a guard is armed: then the caller leaves everything as it is. */
+static COLD bool tell_misuse(const void *block, enum map_kind kind, const char *what, const char *detail)
 {
-	fatal_misuse("write past the end of a block", block, "found by the canary behind it");
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		fatal_misuse(what, block, detail);
+	else if (kind == MAP_NEXT_GUARDED)
+		guarded_misuse(block, what, detail);
+	else
+		misuse_found_at(block, what, detail);
+	return false;
 }
 
-/* The word of a block that is intact; else does not return. */
-static uint64_t check_seal(const void *block, size_t pool_block_bytes)
+static COLD bool tell_overflow(const void *block, enum map_kind kind)
+{
+	return tell_misuse(block, kind, "write past the end of a block", "found by the canary behind it");
+}
+
+static COLD bool tell_double_free(const void *block, enum map_kind kind)
+{
+	return tell_misuse(block, kind, "free of a block that is free already", "double free");
+}
+
+/* True, and the word, of a block that is intact. */
+static bool check_seal(const void *block, enum map_kind kind, size_t pool_block_bytes, uint64_t *word)
 {
 	const struct seal *end = seal_of(block, pool_block_bytes);
-	uint64_t word = load_relaxed(&end->word);
-	size_t bytes = word & WORD_BYTES_MASK;
-	if (unlikely(end->check != check_of(block, word) || bytes > pool_block_bytes - SEAL_BYTES))
-		fatal_overflow(block);
-	if (unlikely(word & WORD_FREED))
-		fatal_misuse("free of a block that is free already", block, "double free");
+	*word = load_relaxed(&end->word);
+	size_t bytes = *word & WORD_BYTES_MASK;
+	if (unlikely(end->check != check_of(block, *word) || bytes > pool_block_bytes - SEAL_BYTES))
+		return tell_overflow(block, kind);
+	if (unlikely(*word & WORD_FREED))
+		return tell_double_free(block, kind);
 	if (unlikely(!canaries_intact(block, (const unsigned char *)block + bytes,
 				      canaries_in(bytes, pool_block_bytes))))
-		fatal_overflow(block);
-	return word;
+		return tell_overflow(block, kind);
+	return true;
 }
 
-static void check_claim(const void *block, size_t bytes, size_t alignment, bool from_new,
+static bool check_claim(const void *block, enum map_kind kind, const struct guarded_block *is,
 			struct checked_claim claim)
 {
-	if (unlikely(claim.bytes != CLAIM_NOTHING && claim.bytes != bytes))
-		fatal_misuse("mismatched size", block, "the free or delete says another one than the malloc or new");
+	static const char other[] = "the free or delete says another one than the malloc or new";
+	if (unlikely(claim.bytes != CLAIM_NOTHING && claim.bytes != is->bytes))
+		return tell_misuse(block, kind, "mismatched size", other);
 	if (claim.alignment == CLAIM_NOTHING)
-		return;
+		return true;
 	/* C frees aligned blocks without saying so; C++ has a delete of its own for them. */
 	bool by_delete = claim.alignment & CLAIM_DELETE;
 	size_t said = claim.alignment & ~CLAIM_DELETE;
-	if (unlikely(by_delete ? said != (from_new ? alignment : 0) : alignment && said != alignment))
-		fatal_misuse("mismatched alignment", block,
-			     "the free or delete says another one than the malloc or new");
+	if (unlikely(by_delete ? said != (is->from_new ? is->alignment : 0)
+			       : is->alignment && said != is->alignment))
+		return tell_misuse(block, kind, "mismatched alignment", other);
+	return true;
 }
 
 /* --- the quarantine ------------------------------------------------------------------------------- */
@@ -202,8 +222,8 @@ static bool give_pages_back(void *block, size_t room)
 	return os_make_writable(first, bytes) == 0;
 }
 
-/* A block that waited long enough: nobody wrote to it, or this does not return. */
-static void check_junk(void *block, size_t room)
+/* Of a block that waited long enough: true if nobody wrote to it. */
+static bool check_junk(void *block, enum map_kind kind, size_t room)
 {
 	const struct seal *end = seal_of(block, room);
 	uint64_t word = load_relaxed(&end->word);
@@ -212,13 +232,13 @@ static void check_junk(void *block, size_t room)
 	const unsigned char *text = block;
 	if (intact && room <= QUARANTINE_BLOCK_MAX && bytes > 0)
 		intact = text[0] == FREED_JUNK && memcmp(text, text + 1, bytes - 1) == 0;
-	if (!intact)
-		fatal_misuse("write to a block that is free", block, "found by the junk in it");
+	return intact || tell_misuse(block, kind, "write to a block that is free", "found by the junk in it");
 }
 
 static void let_go(const struct quarantined *oldest)
 {
-	check_junk(oldest->block, oldest->bytes);
+	if (!check_junk(oldest->block, oldest->kind, oldest->bytes))
+		return;
 	/* A kernel that has no room to give the pages back keeps the block. */
 	if (oldest->bytes <= QUARANTINE_BLOCK_MAX || give_pages_back(oldest->block, oldest->bytes))
 		give_to_pool(oldest->block, oldest->kind);
@@ -317,24 +337,26 @@ bool checked_free(void *block, enum map_kind kind, struct checked_claim claim)
 {
 	if (kind == MAP_NEXT_GUARDED) {
 		struct guarded_block was;
-		guarded_look(block, &was);
-		check_claim(block, was.bytes, was.alignment, was.from_new, claim);
-		guarded_free(block);
+		if (guarded_look(block, &was) && check_claim(block, kind, &was, claim))
+			guarded_free(block);
 		return true;
 	}
 	size_t room = pool_bytes(block, kind);
 	if (room == 0 || room == NEXT_MISUSED)
 		return room != 0;
-	uint64_t word = check_seal(block, room);
-	size_t bytes = word & WORD_BYTES_MASK;
+	uint64_t word;
+	if (!check_seal(block, kind, room, &word))
+		return true;
 	uint64_t align_log2 = word >> WORD_ALIGN_SHIFT & 63;
-	bool from_new = word & WORD_NEW;
-	check_claim(block, bytes, align_log2 || from_new ? (size_t)1 << align_log2 : 0, from_new, claim);
+	struct guarded_block was = { .bytes = word & WORD_BYTES_MASK, .from_new = word & WORD_NEW };
+	was.alignment = align_log2 || was.from_new ? (size_t)1 << align_log2 : 0;
+	if (!check_claim(block, kind, &was, claim))
+		return true;
 	/* acq_rel: of two frees that race one finds the other's mark */
 	if (fetch_or_acq_rel(&seal_of(block, room)->word, WORD_FREED) & WORD_FREED)
-		fatal_misuse("free of a block that is free already", block, "double free");
-	if (shim_checked == CHECKED_FULL)
-		put_into_quarantine(block, kind, bytes, room);
+		(void)tell_double_free(block, kind);
+	else if (shim_checked == CHECKED_FULL)
+		put_into_quarantine(block, kind, was.bytes, room);
 	else
 		give_to_pool(block, kind);
 	return true;
@@ -344,14 +366,14 @@ bool checked_bytes(const void *block, enum map_kind kind, size_t *bytes)
 {
 	if (kind == MAP_NEXT_GUARDED) {
 		struct guarded_block is;
-		guarded_look(block, &is);
-		*bytes = is.bytes;
+		*bytes = guarded_look(block, &is) ? is.bytes : NEXT_MISUSED;
 		return true;
 	}
 	size_t room = pool_bytes(block, kind);
-	*bytes = 0;
-	if (room != 0 && room != NEXT_MISUSED)
-		*bytes = check_seal(block, room) & WORD_BYTES_MASK;
+	uint64_t word;
+	*bytes = NEXT_MISUSED;
+	if (room != 0 && room != NEXT_MISUSED && check_seal(block, kind, room, &word))
+		*bytes = word & WORD_BYTES_MASK;
 	return room != 0;
 }
 
@@ -360,10 +382,9 @@ bool checked_resize(void *block, enum map_kind kind, size_t bytes, bool at_any_p
 	if (kind == MAP_NEXT_GUARDED)
 		return at_any_price && guarded_shrink(block, bytes);
 	size_t room = pool_bytes(block, kind);
-	if (room == NEXT_MISUSED)
-		return false;
-	(void)check_seal(block, room);
-	if (bytes > room - SEAL_BYTES)
+	uint64_t word;
+	if (room == NEXT_MISUSED || !check_seal(block, kind, room, &word) ||
+	    bytes > room - SEAL_BYTES)
 		return false;
 	/* A block that moves each time finds those who kept its address. */
 	if (!at_any_price && (shim_checked == CHECKED_FULL || bytes < room / 2))
@@ -376,8 +397,12 @@ bool checked_resize(void *block, enum map_kind kind, size_t bytes, bool at_any_p
 
 static uint64_t draw_key(void)
 {
-	const uint64_t *random = (const uint64_t *)getauxval(AT_RANDOM);
-	return (random ? random[0] ^ random[1] : 0) ^ os_now_ns();
+	const void *bytes = (const void *)getauxval(AT_RANDOM);
+	uint64_t random[2] = { 0 };
+	/* 16 of them, at whatever address. */
+	if (bytes)
+		memcpy(random, bytes, sizeof(random));
+	return random[0] ^ random[1] ^ os_now_ns();
 }
 
 static enum checked_level level_of(const char *text)
@@ -422,5 +447,5 @@ __attribute__((destructor)) static void at_end(void)
 {
 	struct quarantined oldest;
 	while (shim_checked == CHECKED_FULL && quarantine_take_any(&oldest))
-		check_junk(oldest.block, oldest.bytes);
+		(void)check_junk(oldest.block, oldest.kind, oldest.bytes);
 }

@@ -44,10 +44,10 @@ void checked_at_load(void);
 MUST_USE void *checked_malloc(size_t bytes, size_t alignment, bool zero, bool legacy);
 
 /* Frees a block in a slot of a kind that is not MAP_NEXT. False, and nothing happened, for a stranger there.
- * Misuse does not return, but for what next finds under an armed guard. */
+ * Misuse of a block of next under an armed guard (next/misuse.h) leaves everything as it is; else it does not return. */
 MUST_USE bool checked_free(void *block, enum map_kind kind, struct checked_claim claim);
 
-/* The bytes that were asked for, in *bytes; false for a stranger. Misuse as above: 0 bytes. */
+/* The bytes that were asked for, in *bytes; false for a stranger. Misuse as above: NEXT_MISUSED. */
 MUST_USE bool checked_bytes(const void *block, enum map_kind kind, size_t *bytes);
 
 /* The block, which checked_bytes() knows, holds `bytes` in place from now on. False, and nothing happened, if it cannot,

@@ -10,6 +10,7 @@
  */
 #include "shim/guarded.h"
 
+#include "next/misuse.h"
 #include "shim/base/atomic.h"
 #include "shim/base/check.h"
 #include "shim/base/map.h"
@@ -27,6 +28,7 @@ enum state { FREE = 0, BUSY, LIVE, FREED };
 struct guarded_page {
 	_Atomic unsigned state;	 /* enum state */
 	char *_Atomic block;	 /* [owner writes] where the last one began */
+	_Atomic unsigned class;	 /* [owner writes] that its size is in */
 	struct guarded_block is; /* [owner] */
 };
 
@@ -126,45 +128,69 @@ void *guarded_malloc(size_t bytes, size_t alignment)
 		/* Behind a block that does not end where the page does there are bytes to be written over. */
 		memset(block + bytes, CANARY, (size_t)(memory + OS_PAGE_BYTES - (block + bytes)));
 		page->is = (struct guarded_block){ .bytes = bytes, .alignment = alignment };
+		store_relaxed(&page->class, next_class_of(bytes));
 		store_relaxed(&page->block, block);
-		/* release: pairs with the acquire in page_of() */
+		/* release: pairs with the acquire in page_of_block() */
 		store_release(&page->state, LIVE);
 		return block;
 	}
 	return NULL;
 }
 
-/* The page whose block begins there; does not return if none does. */
-static struct guarded_page *page_of(const void *block)
+/* NULL where an address lies in none. */
+static struct guarded_page *page_around(const void *address)
 {
-	size_t number = (size_t)((const char *)block - load_relaxed(&region)) / OS_PAGE_BYTES;
-	struct guarded_page *page = &pages[number / 2 % GUARDED_PAGES];
-	if (!(number & 1) || number / 2 >= GUARDED_PAGES)
-		fatal_misuse("free of an address in no page", block, "freed twice, or never allocated");
+	size_t number = (size_t)((const char *)address - load_relaxed(&region)) / OS_PAGE_BYTES;
+	return number & 1 && number / 2 < GUARDED_PAGES ? &pages[number / 2] : NULL;
+}
+
+void guarded_misuse(const void *block, const char *what, const char *detail)
+{
+	struct guarded_page *page = page_around(block);
+	misuse_found_in(page ? load_relaxed(&page->class) : NEXT_CLASSES, what, block, detail);
+}
+
+/* The page whose block begins there; NULL if none does, and that was survived. */
+static struct guarded_page *page_of_block(const void *block)
+{
+	struct guarded_page *page = page_around(block);
+	if (!page) {
+		guarded_misuse(block, "free of an address in no page",
+			       "freed twice, or never allocated");
+		return NULL;
+	}
 	/* acquire: pairs with the release in guarded_malloc() */
 	unsigned state = load_acquire(&page->state);
 	if (load_relaxed(&page->block) != block)
-		fatal_misuse("free of an address that is not a block's first byte", block,
-			     "interior pointer");
-	if (state != LIVE)
-		fatal_misuse("free of a block that is free already", block, "double free");
-	return page;
+		guarded_misuse(block, "free of an address that is not a block's first byte",
+			       "interior pointer");
+	else if (state != LIVE)
+		guarded_misuse(block, "free of a block that is free already", "double free");
+	else
+		return page;
+	return NULL;
 }
 
-void guarded_look(const void *block, struct guarded_block *is)
+bool guarded_look(const void *block, struct guarded_block *is)
 {
-	*is = page_of(block)->is;
+	struct guarded_page *page = page_of_block(block);
+	if (!page)
+		return false;
+	*is = page->is;
 	const unsigned char *behind = (const unsigned char *)block + is->bytes;
 	for (; (uintptr_t)behind % OS_PAGE_BYTES; behind++)
-		if (*behind != CANARY)
-			fatal_misuse("write past the end of a block", block,
-				     "found by the canary behind it");
+		if (*behind != CANARY) {
+			guarded_misuse(block, "write past the end of a block",
+				       "found by the canary behind it");
+			return false;
+		}
+	return true;
 }
 
 bool guarded_shrink(void *block, size_t bytes)
 {
-	struct guarded_page *page = page_of(block);
-	if (bytes > page->is.bytes)
+	struct guarded_page *page = page_of_block(block);
+	if (!page || bytes > page->is.bytes)
 		return false;
 	memset((char *)block + bytes, CANARY, page->is.bytes - bytes);
 	page->is.bytes = bytes;
@@ -173,19 +199,25 @@ bool guarded_shrink(void *block, size_t bytes)
 
 void guarded_mark_aligned_new(void *block, size_t alignment)
 {
-	struct guarded_page *page = page_of(block);
+	struct guarded_page *page = page_of_block(block);
+	if (!page)
+		return;
 	page->is.alignment = alignment;
 	page->is.from_new = true;
 }
 
 void guarded_free(void *block)
 {
-	struct guarded_page *page = page_of(block);
+	struct guarded_page *page = page_of_block(block);
 	unsigned state = LIVE;
 	char *memory = (char *)((uintptr_t)block & ~(OS_PAGE_BYTES - 1));
+	if (!page)
+		return;
 	/* acq_rel: of two frees that race one gets the page */
-	if (!cas_acq_rel(&page->state, &state, BUSY))
-		fatal_misuse("free of a block that is free already", block, "double free");
+	if (!cas_acq_rel(&page->state, &state, BUSY)) {
+		guarded_misuse(block, "free of a block that is free already", "double free");
+		return;
+	}
 	/* Gone first, so that the next block there begins with zeroes. */
 	bool gone = os_purge(memory, OS_PAGE_BYTES) == 0 &&
 		    os_make_untouchable(memory, OS_PAGE_BYTES) == 0;

@@ -26,9 +26,11 @@ void guarded_start(void);
 /* bytes <= GUARDED_MAX_BYTES; alignment: 0 or a power of two up to OS_PAGE_BYTES. Zeroed. NULL if no page is to be had. */
 MUST_USE void *guarded_malloc(size_t bytes, size_t alignment);
 
-/* The block at that address, which lies in a MAP_NEXT_GUARDED slot; does not return if there is none, or it is
- * free, or was written past its end. */
-void guarded_look(const void *block, struct guarded_block *is);
+/* The block at that address, which lies in a MAP_NEXT_GUARDED slot. If there is none, or it is free, or was written past
+ * its end, that is misuse found in next: false where it is survived, and the caller leaves everything as it is. */
+MUST_USE bool guarded_look(const void *block, struct guarded_block *is);
+/* The same, found by the caller. */
+COLD void guarded_misuse(const void *block, const char *what, const char *detail);
 /* False if it had to grow. */
 MUST_USE bool guarded_shrink(void *block, size_t bytes);
 void guarded_mark_aligned_new(void *block, size_t alignment);

@@ -148,7 +148,7 @@ struct hakmem_stats {
 
 /* Fills the first `stats_bytes` (pass sizeof(struct hakmem_stats): later versions append fields, and
  * what this version does not know becomes 0). Gives 0. */
-HAKMEM_API int hakmem_read_stats(struct hakmem_stats *stats, size_t stats_bytes) HAKMEM_NOEXCEPT;
+HAKMEM_API int hakmem_stats(struct hakmem_stats *stats, size_t stats_bytes) HAKMEM_NOEXCEPT;
 
 /* --- migrating -----------------------------------------------------------------------------------
  *
@@ -255,6 +255,16 @@ struct hakmem_class {
 	/* Served since the process began; old_mallocs are those of legacy's class, as old_live_* are. HAKMEM_UNKNOWN: not
 	 * counted. */
 	uint64_t next_mallocs, old_mallocs;
+	/* What its live blocks keep from going back, next to old_pinned_pages: next's pages, and on either side segments of
+	 * 4 MiB. Several classes may share a segment, which then counts for each. */
+	uint64_t next_pinned_pages, next_pinned_segments, old_pinned_segments;
+	/* Since the process began: frees by another thread than the one that owns the block's page, times that a thread had
+	 * to wait for a lock (next has none), and bytes given back to the kernel of what was the class's last. */
+	uint64_t next_remote_frees, old_remote_frees, old_lock_waits;
+	uint64_t next_purged_bytes, old_purged_bytes;
+	/* As guard_latency: what was found since these two were armed, and the process's resident set at the last look. */
+	uint32_t guard_misuse, guard_reservation, guard_rss;
+	uint32_t zero;
 };
 
 /* Fills at most `count` classes of class_bytes each (pass sizeof(struct hakmem_class): later versions append
@@ -312,7 +322,7 @@ HAKMEM_API int hakmem_rollout_start(const struct hakmem_rollout_options *options
 /* Ends the one that is running, if any, with its classes rolled back or left at its step. */
 HAKMEM_API int hakmem_rollout_stop(int roll_back) HAKMEM_NOEXCEPT;
 
-/* Fills the first `status_bytes` as hakmem_read_stats() does. Gives 0. */
+/* Fills the first `status_bytes` as hakmem_stats() does. Gives 0. */
 HAKMEM_API int hakmem_rollout_read(struct hakmem_rollout_status *status,
 				   size_t status_bytes) HAKMEM_NOEXCEPT;
 
@@ -353,7 +363,7 @@ struct hakmem_record {
 HAKMEM_API int hakmem_record_start(const char *directory, const char *options, char *error,
 				   size_t error_bytes) HAKMEM_NOEXCEPT;
 
-/* Returns when the files are whole. *record may be NULL; record_bytes as in hakmem_read_stats(). */
+/* Returns when the files are whole. *record may be NULL; record_bytes as in hakmem_stats(). */
 HAKMEM_API int hakmem_record_stop(struct hakmem_record *record, size_t record_bytes) HAKMEM_NOEXCEPT;
 
 /* With the option "ring" nothing is written but by this: what the rings hold, into a folder of its own. A rollback does

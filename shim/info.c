@@ -115,7 +115,7 @@ static void read_ours(struct hakmem_stats *stats, struct mallinfo2 *info)
 		read_legacy(stats, info);
 }
 
-HAKMEM_API int hakmem_read_stats(struct hakmem_stats *stats, size_t stats_bytes)
+HAKMEM_API int hakmem_stats(struct hakmem_stats *stats, size_t stats_bytes)
 {
 	struct hakmem_stats known;
 	struct mallinfo2 unused;
@@ -212,7 +212,7 @@ static uint64_t legacy_figure(const struct hakmem_stats *stats, size_t index)
 HAKMEM_API void hakmem_malloc_stats(void)
 {
 	struct hakmem_stats stats;
-	hakmem_read_stats(&stats, sizeof(stats));
+	hakmem_stats(&stats, sizeof(stats));
 	fprintf(stderr,
 		"hakmem %s\n"
 		"next:   %zu bytes live in %zu blocks, %zu mapped, %zu resident and free\n",
@@ -235,7 +235,7 @@ HAKMEM_API int hakmem_malloc_info(int options, FILE *stream)
 	struct hakmem_stats stats;
 	if (options != 0)
 		return EINVAL;
-	hakmem_read_stats(&stats, sizeof(stats));
+	hakmem_stats(&stats, sizeof(stats));
 	fprintf(stream, "<malloc version=\"hakmem-%s\">\n", PACKAGE_VERSION);
 	fprintf(stream,
 		"<pool name=\"next\" live=\"%zu\" blocks=\"%zu\" mapped=\"%zu\" free=\"%zu\"/>\n",

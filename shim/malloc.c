@@ -406,7 +406,7 @@ HAKMEM_API size_t hakmem_malloc_usable_size(void *block)
 	enum map_kind kind = map_kind_of(block);
 	size_t bytes;
 	if (unlikely(checked_on()) && is_checked(block, kind) && checked_bytes(block, kind, &bytes))
-		return bytes;
+		return bytes != NEXT_MISUSED ? bytes : 0;
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return legacy_usable_bytes(block);
 	if (kind != MAP_STRANGER && !is_newcomer(block, kind)) {
@@ -552,7 +552,9 @@ void *shim_realloc_unwatched(void *block, size_t bytes, enum map_kind kind)
 	if (kind == MAP_STRANGER || is_newcomer(block, kind))
 		return realloc_stranger(block, bytes);
 	if (unlikely(checked_on()) && checked_bytes(block, kind, &usable_bytes))
-		return realloc_checked(block, kind, usable_bytes, bytes);
+		return usable_bytes != NEXT_MISUSED
+			       ? realloc_checked(block, kind, usable_bytes, bytes)
+			       : shim_out_of_memory();
 	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
 		return realloc_legacy(block, bytes);
 	return realloc_next(block, bytes);

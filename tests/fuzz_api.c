@@ -372,7 +372,7 @@ static void do_else(unsigned what, unsigned code)
 		hakmem_malloc_trim(code);
 		break;
 	case 1:
-		hakmem_read_stats(&stats, sizeof(stats));
+		hakmem_stats(&stats, sizeof(stats));
 		break;
 	case 2:
 		hakmem_free(NULL);
@@ -432,7 +432,7 @@ static void *work(void *argument)
 static size_t live_blocks(void)
 {
 	struct hakmem_stats stats;
-	hakmem_read_stats(&stats, sizeof(stats));
+	hakmem_stats(&stats, sizeof(stats));
 	return stats.next_live_blocks + stats.legacy_live_blocks;
 }
 

@@ -131,6 +131,7 @@ static void the_layers_are_tried_in_the_plans_order(void **state)
 		legacy_free(other, blocks[i]);
 	c = counters_now();
 	assert_int_equal(c.remote_frees - c0.remote_frees, 100);
+	assert_int_equal(c.class_remote_frees[1] - c0.class_remote_frees[1], 100); /* of 4 KiB */
 	c0 = c;
 	for (int i = 0; i < 100; i++)
 		blocks[i] = legacy_malloc(thread, 4096, 0);
@@ -193,6 +194,11 @@ static void counters_say_what_is_live(void **state)
 	assert_int_equal(c.threads, 2);
 	/* b's page serves d as well: 1 page for the first class, a run of 8 for the last. */
 	assert_int_equal(c.pages, 1 + 8);
+	for (unsigned class = 0; class < LEGACY_CLASSES; class ++) {
+		bool used = class == 0 || class == 6;
+		assert_int_equal(c.class_pages[class], class == 0 ? 1 : class == 6 ? 8 : 0);
+		assert_int_equal(c.class_chunks[class], used ? 1 : 0);
+	}
 	assert_true(c.mapped_bytes >= c.chunks * 4 * MIB);
 	legacy_free(other, a);
 	legacy_free(thread, b);
@@ -209,6 +215,7 @@ static void free_pages_go_back_beyond_a_small_budget(void **state)
 	enum { COUNT_BLOCKS = 2000 };
 	static void *blocks[COUNT_BLOCKS];
 	size_t before = resident_bytes();
+	struct legacy_counters c0 = counters_now();
 	for (int i = 0; i < COUNT_BLOCKS; i++)
 		memset(blocks[i] = legacy_malloc(thread, 32768, 0), 1, 32768);
 	size_t peak = resident_bytes();
@@ -222,7 +229,12 @@ static void free_pages_go_back_beyond_a_small_budget(void **state)
 	if (!HAKMEM_SANITIZER)
 		assert_true(resident_bytes() < before + 8 * MIB);
 	assert_int_equal(legacy_trim(), c.resident_free_bytes);
-	assert_int_equal(counters_now().resident_free_bytes, 0);
+	c = counters_now();
+	assert_int_equal(c.resident_free_bytes, 0);
+	/* It was the class of 32 KiB whose memory went back. */
+	assert_true(c.class_purged_bytes[6] - c0.class_purged_bytes[6] > 60 * MIB);
+	assert_true(c.class_purged_bytes[6] - c0.class_purged_bytes[6] <=
+		    c.purged_bytes - c0.purged_bytes);
 	assert_int_equal(legacy_trim(), 0);
 	thread = legacy_thread_start();
 	/* Purged pages serve again. */

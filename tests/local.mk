@@ -268,6 +268,7 @@ EXTRA_DIST += tests/legacy_support.h
 
 if MIGRATION
 unit_tests += \
+	tests/migrate_checked_test \
 	tests/migrate_control_test \
 	tests/migrate_drain_test \
 	tests/migrate_file_test \
@@ -281,6 +282,7 @@ unit_tests += \
 	tests/migrate_state_test
 tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/client.c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
+tests_migrate_checked_test_LDADD = $(shim_ldadd)
 tests_migrate_drain_test_LDADD = $(shim_ldadd)
 tests_migrate_file_test_LDADD = $(shim_ldadd)
 tests_migrate_guard_test_LDADD = $(shim_ldadd)
@@ -298,6 +300,7 @@ tests_tool_estimate_SOURCES = tests/tool_estimate.c migrate/tool/replay/estimate
 tests_tool_estimate_LDADD = -lm
 slow_tests += tests/tool_trace_test.py tests/tool_estimate_test.py
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
+slow_tests += tests/migrate_checked_test.sh tests/migrate_flip_test.sh tests/migrate_syslog_test.py
 check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
 slow_tests += tests/migrate_record_test.py
 check_PROGRAMS += tests/record_operations
@@ -326,6 +329,14 @@ guarded: libhakmem.la hakmem$(EXEEXT) tests/faulty.la
 	$(AM_V_at)$(AM_TESTS_ENVIRONMENT) $(srcdir)/tests/migrate_programs_test.py -s $(GUARDED_SECONDS)
 
 .PHONY: guarded
+
+# make screenshots [SCREENSHOTS=FOLDER]: hakmem status and top in xterm, as pictures
+SCREENSHOTS = .
+screenshots: libhakmem.la hakmem$(EXEEXT)
+	$(AM_V_at)$(srcdir)/tests/screenshots . '$(SCREENSHOTS)'
+
+.PHONY: screenshots
+EXTRA_DIST += tests/screenshots
 
 # make torture [TORTURE_SECONDS=60] [TORTURE_THREADS=8]: in the build at hand, then under every sanitizer.
 if MIGRATION
@@ -367,9 +378,12 @@ EXTRA_DIST += \
 	tests/fuzz_trace_ctf.c \
 	tests/fuzz_trace_logalloc.c \
 	tests/fuzz_trace_mtrace.c \
+	tests/migrate_checked_test.sh \
+	tests/migrate_flip_test.sh \
 	tests/migrate_live_test.sh \
 	tests/migrate_record_test.py \
 	tests/record_trace.py \
+	tests/migrate_syslog_test.py \
 	tests/migrate_top_test.py \
 	tests/migrate_walk_test.py \
 	tests/terminal.py \
@@ -406,6 +420,7 @@ EXTRA_DIST += \
 	tests/mutants/calloc-dirty-slices.patch \
 	tests/mutants/calloc-dirty.patch \
 	tests/mutants/calloc-overflows.patch \
+	tests/mutants/child-keeps-its-parents-draw.patch \
 	tests/mutants/class-too-small.patch \
 	tests/mutants/double-free-let-pass.patch \
 	tests/mutants/errno-lost-on-failure.patch \
@@ -426,6 +441,7 @@ EXTRA_DIST += \
 	tests/mutants/lock-held-over-fork.patch \
 	tests/mutants/merge-loses-frees.patch \
 	tests/mutants/misused-page-serves-on.patch \
+	tests/mutants/overrun-block-handed-out-again.patch \
 	tests/mutants/plan-file-of-anybody.patch \
 	tests/mutants/quarantine-forgotten.patch \
 	tests/mutants/ready-stack-left-open.patch \

@@ -5,6 +5,7 @@
  */
 #include "legacy/legacy.h"
 #include "migrate/drain.h"
+#include "next/page.h"
 #include "shim/base/atomic.h"
 #include "shim/base/os.h"
 #include "shim/hakmem.h"
@@ -172,11 +173,48 @@ static void survivors_pin_their_pages_and_are_told(void **state)
 	assert_int_equal(class->old_live_bytes, BYTES);
 	assert_int_equal(class->old_pinned_pages, 1);
 	assert_int_equal(class->old_pinned_bytes, LEGACY_PAGE_BYTES);
+	assert_int_equal(class->old_pinned_segments, 1);
+	/* The system tells nothing of this. */
+	assert_true(classes[0].old_pinned_segments == HAKMEM_UNKNOWN);
 	/* At least as old as the flip, which was over when we looked at the clock. */
 	assert_true(class->flipped_ns != HAKMEM_UNKNOWN && class->flipped_ns >= 1000000000 &&
 		    class->flipped_ns <= os_now_ns() - flipped_ns + 1000000000);
 	hakmem_free(survivor);
 	hakmem_malloc_trim(0);
+}
+
+#define COUNT 96 /* three pages of next's */
+
+/* The other way round: what a rollback leaves in next. */
+static void survivors_of_a_rollback_pin_their_pages_in_next(void **state)
+{
+	(void)state;
+	static struct hakmem_class classes[NEXT_CLASSES];
+	const struct hakmem_class *class = &classes[class_of_test()];
+	void *blocks[COUNT];
+
+	assert_int_equal(page_slices(class_of_test()) * SLICE_BYTES, COUNT / 3 * BYTES);
+	set_plan("all=next");
+	for (size_t i = 0; i < COUNT; i++)
+		blocks[i] = hakmem_malloc(BYTES);
+	set_plan("all=old");
+	hakmem_read_classes(classes, sizeof(classes[0]), NEXT_CLASSES);
+	assert_int_equal(class->next_live_blocks, COUNT);
+	assert_int_equal(class->next_pinned_pages, 3);
+	assert_int_equal(class->next_pinned_segments, 1);
+	/* One survivor keeps its page and its segment. */
+	for (size_t i = 1; i < COUNT; i++)
+		hakmem_free(blocks[i]);
+	hakmem_read_classes(classes, sizeof(classes[0]), NEXT_CLASSES);
+	assert_int_equal(class->next_live_blocks, 1);
+	assert_int_equal(class->next_pinned_pages, 1);
+	assert_int_equal(class->next_pinned_segments, 1);
+	hakmem_free(blocks[0]);
+	hakmem_malloc_trim(0);
+	hakmem_read_classes(classes, sizeof(classes[0]), NEXT_CLASSES);
+	assert_int_equal(class->next_pinned_pages, 0);
+	assert_int_equal(class->next_pinned_segments, 0);
+	assert_true(class->next_purged_bytes >= COUNT * BYTES);
 }
 
 int main(void)
@@ -186,6 +224,8 @@ int main(void)
 		cmocka_unit_test_setup(a_thread_that_sleeps_keeps_its_caches_and_is_counted,
 				       start_clean),
 		cmocka_unit_test_setup(survivors_pin_their_pages_and_are_told, start_clean),
+		cmocka_unit_test_setup(survivors_of_a_rollback_pin_their_pages_in_next,
+				       start_clean),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,14 @@ static void set_plan(const char *text)
 		fail_msg("%s: %s", text, error);
 }
 
+/* What the program and the command are told of a class. */
+static struct hakmem_class said_of(unsigned class)
+{
+	static struct hakmem_class classes[NEXT_CLASSES];
+	hakmem_read_classes(classes, sizeof(classes[0]), NEXT_CLASSES);
+	return classes[class];
+}
+
 static void arm(const char *text)
 {
 	const char *wrong = guard_set(text);
@@ -169,6 +177,9 @@ static void a_double_free_is_survived_and_the_class_goes_back(void **state)
 	guard_read_counts(&before);
 	char *kept = hakmem_malloc(BYTES), *block = hakmem_malloc(BYTES);
 	memset(kept, 7, BYTES);
+	/* Of a class that next has served something of, and of one that it has not. */
+	assert_int_equal(said_of(class_of_test()).guard_misuse, HAKMEM_GUARD_GO);
+	assert_int_equal(said_of(next_class_of(7 * MIB)).guard_misuse, HAKMEM_GUARD_HOLD);
 	hakmem_free(block);
 	errno = 42;
 	free_again(block);
@@ -176,6 +187,7 @@ static void a_double_free_is_survived_and_the_class_goes_back(void **state)
 	guard_read_counts(&after);
 	assert_int_equal(after.misuses, before.misuses + 1);
 	assert_int_equal(after.trips, before.trips + 1);
+	assert_int_equal(said_of(class_of_test()).guard_misuse, HAKMEM_GUARD_ROLL_BACK);
 	/* Not from within the free; with the next malloc that passes by. */
 	assert_int_equal(heard, 0);
 	expect_latched("guard: misuse");
@@ -336,12 +348,16 @@ static void next_without_memory_goes_back(void **state)
 	state_read(&whole);
 	unsigned class = next_class_of(MIB);
 	assert_int_equal(whole.class[class].route, SHIM_NEXT); /* once is not twice */
+	assert_int_equal(said_of(class).guard_reservation, HAKMEM_GUARD_HOLD);
 	void *second = hakmem_malloc(MIB);
 	assert_non_null(second);
 	state_read(&whole);
 	assert_int_equal(whole.class[class].reason, REASON_LATCHED);
 	assert_string_equal(whole.class[class].latch_cause, "guard: reservation");
 	os_swap(NULL);
+	assert_int_equal(said_of(class).guard_reservation, HAKMEM_GUARD_ROLL_BACK);
+	assert_int_equal(said_of(class_of_test()).guard_reservation, HAKMEM_GUARD_GO);
+	assert_int_equal(said_of(class).guard_misuse, HAKMEM_GUARD_OFF);
 	hakmem_free(second);
 	while (taken > 0)
 		hakmem_free(blocks[--taken]);
@@ -533,11 +549,14 @@ static void the_resident_set_has_a_ceiling(void **state)
 	(void)state;
 	set_plan("all=next");
 	arm("rss=1000g");
+	assert_int_equal(said_of(class_of_test()).guard_rss, HAKMEM_GUARD_HOLD); /* nobody has looked */
 	guard_tick();
 	assert_int_equal(state_now().route, SHIM_NEXT);
+	assert_int_equal(said_of(class_of_test()).guard_rss, HAKMEM_GUARD_GO);
 	arm("rss=64k");
 	usleep(110000);
 	guard_tick();
+	assert_int_equal(said_of(class_of_test()).guard_rss, HAKMEM_GUARD_ROLL_BACK);
 	expect_latched("guard: rss");
 }
 

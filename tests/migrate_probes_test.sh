@@ -100,13 +100,13 @@ else
 		grep -q 'sdt_hakmem:route_changed: .*arg1=47 arg2=2 arg3=3 ' "$work/seen" ||
 			fail "no flip to next: $(cat "$work/seen")"
 		grep -q 'sdt_hakmem:flip_done: .*arg1=1 arg2=[1-9]' "$work/seen" || fail 'no duration'
-		grep -q 'sdt_hakmem:rollback: .*arg1=1 ' "$work/seen" || fail 'no rollback'
+		grep -q 'sdt_hakmem:rollback: .*arg1=47 ' "$work/seen" || fail 'no rollback'
 		grep -q 'sdt_hakmem:segment_mapped: .*arg2=10485760' "$work/seen" || fail 'no mapping'
 		grep -q 'sdt_hakmem:segment_unmapped: .*arg2=10485760' "$work/seen" || fail 'no unmapping'
 		grep -q 'sdt_hakmem:page_purged: .*arg2=[1-9]' "$work/seen" || fail 'no purge'
 		grep -q 'sdt_hakmem:guard_trip: .*arg1=' "$work/seen" || fail 'no guard'
 		for seen in 'route_changed: .*arg1=47 arg2=2 arg3=3 ' 'flip_done: .*arg1=1 arg2=[1-9]' \
-			'route_changed: .*arg1=47 arg2=3 arg3=2 ' 'rollback: .*arg1=1 '; do
+			'route_changed: .*arg1=47 arg2=3 arg3=2 ' 'rollback: .*arg1=47 '; do
 			grep -q "sdt_hakmem:$seen" "$work/live" ||
 				fail "no $seen of a living process: $(cat "$work/live" "$work/said")"
 		done

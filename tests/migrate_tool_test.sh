@@ -44,6 +44,15 @@ done
 expect 2 'no such command' sh -c '"$0" fly >/dev/full' "$hakmem"
 expect 1 'cannot write' sh -c '"$0" classes >&-' "$hakmem"
 
+# A build without ncurses has no top and says so; one that was configured with it has one.
+if grep -qF 'S["CURSES_TRUE"]=""' "$top_builddir/config.status"; then
+	expect 0 'Usage: hakmem top' "$hakmem" top --help
+	expect 2 'which process?' "$hakmem" top
+else
+	expect 1 "built without ncurses; \`hakmem status' and \`hakmem watch' tell the same" "$hakmem" top 1
+	[ "$(wc -l <"$work/out")" = 1 ] || fail "top: more than a line: $(cat "$work/out")"
+fi
+
 # ------------------------------------------------------------------------------------- classes
 
 expect 0 'everything is old' "$hakmem" classes

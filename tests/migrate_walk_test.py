@@ -108,7 +108,14 @@ def what_a_plan_would_strand():
         comes(lambda: sum(row["old_live_blocks"] for row in target.mid()) > 0, "blocks in legacy")
         done = run("route", target.pid, "--dry-run", "mid=next")
         assert re.search(r"(?m)^1025 to 32k +legacy -> next; stays behind in legacy: "
-                         r"[0-9.]+ MiB in [0-9]+ blocks, which pin [0-9.]+ MiB$", done.stdout), done
+                         r"[0-9.]+ MiB in [0-9]+ blocks, which pin \d+ pages and (up to )?\d+ segments?, "
+                         r"[0-9.]+ MiB$", done.stdout), done
+        moves = json.loads(run("route", target.pid, "--dry-run", "--json", "mid=next").stdout)
+        assert len(moves) == len(target.mid()), moves
+        for move in moves:
+            # A page is 64 KiB, and there are at most 64 in a segment.
+            pages, segments = move["stays_behind_pinned_pages"], move["stays_behind_pinned_segments"]
+            assert move["stays_behind_pinned_bytes"] == pages * 65536 and segments <= pages <= 64 * segments, move
         # 3k shares legacy's class of 4 KiB with larger ones.
         done = run("route", target.pid, "--dry-run", "3k=next@25%:thread")
         assert re.search(r"(?m)^2817 to 3k +legacy -> next for a share; stays behind in legacy: up to ", done.stdout), done
@@ -116,8 +123,14 @@ def what_a_plan_would_strand():
         # And once it is done, the status says the same: some of them live for ever.
         assert run("route", target.pid, "mid=next").returncode == 0
         shown = run("status", target.pid, "-i", "0").stdout
-        assert re.search(r"(?m)^draining +[0-9.]+ (MiB|KiB|B) in \d+ blocks left in legacy, in \d+ pages of", shown), shown
-        assert re.search(r"(?m)^ +at least \d+ s old", shown), shown
+        assert re.search(r"(?m)^draining +[0-9.]+ (MiB|KiB|B) in \d+ blocks left in legacy, which pin \d+ pages? and "
+                         r"(up to )?\d+ segments?, [0-9.]+ (MiB|KiB)$", shown), shown
+        assert re.search(r"(?m)^ +they are at least \d+ s old", shown), shown
+        # The other way round: what is left in next after a rollback.
+        comes(lambda: sum(row["next_live_blocks"] for row in target.mid()) > 0, "blocks in next")
+        done = run("route", target.pid, "--dry-run", "mid=old")
+        assert re.search(r"(?m)^1025 to 32k +next -> legacy; stays behind in next: [0-9.]+ (MiB|KiB|B) in \d+ blocks?, "
+                         r"which pins? \d+ pages? and (up to )?\d+ segments?, [0-9.]+ (MiB|KiB)$", done.stdout), done
 
 
 def promoted():

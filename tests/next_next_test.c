@@ -3,6 +3,7 @@
 #include "next/next.h"
 
 #include "next/fast.h"
+#include "next/types.h"
 #include "shim/base/os.h"
 #include "tests/support.h"
 
@@ -508,6 +509,88 @@ static int set_up(void **state)
 }
 
 /* A process may have 65,530 mappings. */
+#define FIGURE_BLOCKS 600 /* of 4 KiB and of 100,000 bytes: pages of one slice and of more, several segments */
+
+static void *free_half(void *blocks)
+{
+	for (size_t i = 0; i < FIGURE_BLOCKS; i += 2) {
+		(void)next_free(((void **)blocks)[i]);
+		((void **)blocks)[i] = NULL;
+	}
+	return NULL;
+}
+
+/* What blocks keep from going back, counted here by their addresses. */
+static void expect_pinned(const struct next_stats *stats, unsigned class, void *const *blocks)
+{
+	static const void *pages[FIGURE_BLOCKS], *segments[FIGURE_BLOCKS];
+	size_t page_count = 0, segment_count = 0;
+	for (size_t i = 0; i < FIGURE_BLOCKS; i++) {
+		size_t p = 0, s = 0;
+		if (!blocks[i])
+			continue;
+		while (p < page_count && pages[p] != page_of(blocks[i]))
+			p++;
+		while (s < segment_count && segments[s] != segment_of(blocks[i]))
+			s++;
+		pages[p] = page_of(blocks[i]);
+		segments[s] = segment_of(blocks[i]);
+		page_count += p == page_count;
+		segment_count += s == segment_count;
+	}
+	assert_int_equal(stats->class_pinned_pages[class], page_count);
+	assert_int_equal(stats->class_pinned_segments[class], segment_count);
+}
+
+static void what_a_class_holds_is_told_by_class(void **state)
+{
+	(void)state;
+	static const size_t kinds[] = { 4096, 100000 };
+	static void *blocks[2][FIGURE_BLOCKS];
+	static struct next_stats before, after;
+
+	next_trim();
+	next_read_stats(&before);
+	for (size_t s = 0; s < 2; s++) {
+		assert_int_equal(before.class_live_blocks[next_class_of(kinds[s])], 0);
+		for (size_t i = 0; i < FIGURE_BLOCKS; i++) {
+			blocks[s][i] = next_malloc(kinds[s]);
+			memset(blocks[s][i], 1, kinds[s]);
+		}
+	}
+	for (size_t s = 0; s < 2; s++) {
+		pthread_t thread;
+		assert_int_equal(pthread_create(&thread, NULL, free_half, blocks[s]), 0);
+		pthread_join(thread, NULL);
+	}
+	next_read_stats(&after);
+	for (size_t s = 0; s < 2; s++)
+		expect_pinned(&after, next_class_of(kinds[s]), blocks[s]);
+	for (size_t s = 0; s < 2; s++)
+		for (size_t i = 1; i < FIGURE_BLOCKS; i += 2)
+			(void)next_free(blocks[s][i]);
+	next_trim();
+	next_read_stats(&after);
+	size_t remote = 0, purged = 0;
+	for (unsigned class = 0; class < NEXT_CLASSES; class++) {
+		bool ours = class == next_class_of(kinds[0]) || class == next_class_of(kinds[1]);
+		size_t more_purged = after.class_purged_bytes[class] - before.class_purged_bytes[class];
+		remote += after.class_remote_frees[class];
+		purged += after.class_purged_bytes[class];
+		if (!ours)
+			continue;
+		assert_int_equal(after.class_pinned_pages[class], 0);
+		assert_int_equal(after.class_pinned_segments[class], 0);
+		/* Every page of it was resident, and is not any more. */
+		assert_true(more_purged >= FIGURE_BLOCKS * next_class_bytes(class));
+	}
+	assert_int_equal(remote, after.remote_frees);
+	assert_int_equal(purged, after.purged_bytes);
+	/* Of the small ones nearly all came back to their pages' owner, which is this thread. */
+	unsigned small = next_class_of(kinds[0]);
+	assert_true(after.class_remote_frees[small] - before.class_remote_frees[small] > FIGURE_BLOCKS / 4);
+}
+
 static void not_every_block_of_thousands_takes_a_mapping(void **state)
 {
 	(void)state;
@@ -547,6 +630,7 @@ int main(void)
 		cmocka_unit_test(trim_finds_shared_pages_that_others_emptied),
 		cmocka_unit_test(not_every_block_of_thousands_takes_a_mapping),
 		cmocka_unit_test(every_malloc_is_counted_once_wherever_it_was_served),
+		cmocka_unit_test(what_a_class_holds_is_told_by_class),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -344,6 +344,14 @@ static void the_resident_reserve_is_bounded_by_what_was_in_use(void **state)
 		segment_release(many[i]);
 }
 
+static size_t purged_bytes(const struct segment_counts *counts)
+{
+	size_t sum = 0;
+	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
+		sum += counts->purged_bytes[class];
+	return sum;
+}
+
 static void the_reserve_goes_back_on_demand(void **state)
 {
 	(void)state;
@@ -356,7 +364,7 @@ static void the_reserve_goes_back_on_demand(void **state)
 	assert_int_equal(segment_purge_all(), before.resident_free_bytes);
 	segment_read_counts(&after);
 	assert_int_equal(after.resident_free_bytes, 0);
-	assert_int_equal(after.purged_bytes - before.purged_bytes, before.resident_free_bytes);
+	assert_int_equal(purged_bytes(&after) - purged_bytes(&before), before.resident_free_bytes);
 	assert_int_equal(segment_purge_all(), 0);
 }
 

@@ -232,7 +232,7 @@ static void record_again(void)
 static int64_t overhead_bytes(void)
 {
 	struct hakmem_stats stats;
-	hakmem_read_stats(&stats, sizeof(stats));
+	hakmem_stats(&stats, sizeof(stats));
 	WORKLOAD_REQUIRE(stats.next_live_blocks == 0 && stats.next_live_bytes == 0);
 	WORKLOAD_REQUIRE(stats.legacy_live_blocks == 0 && stats.legacy_live_bytes == 0);
 	return load_relaxed(&held_bytes) - (int64_t)stats.next_mapped_bytes -

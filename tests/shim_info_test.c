@@ -157,10 +157,10 @@ static void a_pair_of_calls_counts_as_what_it_does(void **state)
 	struct hakmem_stats before, after;
 	assert_true(route_all("old"));
 	hakmem_free(hakmem_malloc(5000));
-	hakmem_read_stats(&before, sizeof(before));
+	hakmem_stats(&before, sizeof(before));
 	for (int i = 0; i < 100; i++)
 		hakmem_free(hakmem_malloc(5000));
-	hakmem_read_stats(&after, sizeof(after));
+	hakmem_stats(&after, sizeof(after));
 	assert_int_equal(after.legacy_hash_lookups - before.legacy_hash_lookups, 200);
 	assert_int_equal(after.legacy_headers_written - before.legacy_headers_written, 100);
 	assert_int_equal(after.legacy_layer_mallocs[HAKMEM_LEGACY_RING] -
@@ -177,7 +177,7 @@ static void malloc_stats_and_malloc_info_and_the_struct_agree(void **state)
 	struct hakmem_stats figures;
 	read_malloc_stats(stats);
 	read_malloc_info(info);
-	hakmem_read_stats(&figures, sizeof(figures));
+	hakmem_stats(&figures, sizeof(figures));
 	for (size_t i = 0; i < NAMES; i++)
 		assert_int_equal(printed(stats, "\nlegacy: %s ", names[i]),
 				 printed(info, "<counter name=\"%s\" value=\"", names[i]));

@@ -73,7 +73,7 @@ static void free_taken(void)
 static size_t live_blocks(void)
 {
 	struct hakmem_stats stats;
-	hakmem_read_stats(&stats, sizeof(stats));
+	hakmem_stats(&stats, sizeof(stats));
 	return stats.next_live_blocks + stats.legacy_live_blocks;
 }
 

@@ -175,7 +175,7 @@ void workload_ask(void)
 {
 	struct hakmem_stats stats;
 	static struct hakmem_class classes[NEXT_CLASSES];
-	WORKLOAD_REQUIRE(hakmem_read_stats(&stats, sizeof(stats)) == 0);
+	WORKLOAD_REQUIRE(hakmem_stats(&stats, sizeof(stats)) == 0);
 	WORKLOAD_REQUIRE(hakmem_read_classes(classes, sizeof(classes[0]), NEXT_CLASSES) == NEXT_CLASSES);
 	(void)hakmem_mallinfo2();
 	hakmem_mallopt(-1, 0);

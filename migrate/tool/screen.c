@@ -121,7 +121,7 @@ static void draw_pools(const struct screen *screen, int y)
 	const struct page_status *now = screen->now;
 	const struct page_status *before = screen->before ? screen->before : now;
 	const struct screen_history *history = screen->history;
-	char t[8][OUTPUT_BYTES];
+	char t[9][OUTPUT_BYTES];
 
 	put(y, 0, A_BOLD, POOL_FORMAT, "pool", "live", "blocks", "mapped", "kept free", "purged",
 	    "segments", "waits/s", "remote/s", "malloc/s");
@@ -134,11 +134,12 @@ static void draw_pools(const struct screen *screen, int y)
 	    output_bytes(now->next_purged_bytes, t[4]), t[7], "none",
 	    rate(screen, now->next_remote_frees, before->next_remote_frees, t[6]),
 	    newest_text(history->next, history->count, t[5]));
+	(void)snprintf(t[8], OUTPUT_BYTES, "%" PRIu64, now->legacy_segments);
 	put(y + 2, 0, A_NORMAL, POOL_FORMAT, "legacy", output_bytes(now->legacy_live_bytes, t[0]),
 	    output_count((double)now->legacy_live_blocks, t[1]),
 	    output_bytes(now->legacy_mapped_bytes, t[2]),
 	    output_bytes(now->legacy_resident_free_bytes, t[3]),
-	    output_bytes(now->legacy_purged_bytes, t[4]), "-",
+	    output_bytes(now->legacy_purged_bytes, t[4]), t[8],
 	    rate(screen, now->legacy_lock_waits + now->legacy_table_waits,
 		 before->legacy_lock_waits + before->legacy_table_waits, t[5]),
 	    rate(screen, now->legacy_remote_frees, before->legacy_remote_frees, t[6]),
@@ -188,11 +189,14 @@ static void draw_notes(const struct screen *screen, int y)
 		x = put(y, x, A_NORMAL, "guards %s  ", now->guard);
 	if (stranded.old_blocks > 0)
 		x = put(y, x, in_colour(OUTPUT_YELLOW),
-			"left in legacy: %s in %" PRIu64 " blocks  ",
-			output_bytes(stranded.old_bytes, bytes), stranded.old_blocks);
+			"left in legacy: %s in %" PRIu64 " blocks, %" PRIu64 " pages  ",
+			output_bytes(stranded.old_bytes, bytes), stranded.old_blocks,
+			stranded.old_pages);
 	if (stranded.next_blocks > 0)
-		put(y, x, in_colour(OUTPUT_YELLOW), "left in next: %s in %" PRIu64 " blocks",
-		    output_bytes(stranded.next_bytes, bytes), stranded.next_blocks);
+		put(y, x, in_colour(OUTPUT_YELLOW),
+		    "left in next: %s in %" PRIu64 " blocks, %" PRIu64 " pages",
+		    output_bytes(stranded.next_bytes, bytes), stranded.next_blocks,
+		    stranded.next_pages);
 }
 
 /* --- the rows ------------------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PINNED_BYTES 80
+
 static const char *const sources[] = {
 	[HAKMEM_SOURCE_DEFAULT] = "no plan names it",
 	[HAKMEM_SOURCE_ENVIRONMENT] = "HAKMEM_PLAN",
@@ -137,6 +139,11 @@ static void show_canaries(const struct page_status *status)
 	       (double)worst->ratio_low / 1000, high);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 void show_stranded(const struct page_status *status, struct show_stranded *out)
 {
 	*out = (struct show_stranded){ .youngest_ns = HAKMEM_UNKNOWN };
@@ -150,39 +157,61 @@ void show_stranded(const struct page_status *status, struct show_stranded *out)
 				class->old_live_blocks > 0;
 		bool left_next = class->state == HAKMEM_STATE_OLD && class->next_live_blocks > 0;
 		if (left_old) {
+			out->old_classes++;
 			out->old_blocks += class->old_live_blocks;
 			out->old_bytes += class->old_live_bytes;
 			out->old_pages += class->old_pinned_pages;
+			out->old_segments += class->old_pinned_segments;
 			out->old_pinned_bytes += class->old_pinned_bytes;
 		}
 		if (left_next) {
+			out->next_classes++;
 			out->next_blocks += class->next_live_blocks;
 			out->next_bytes += class->next_live_bytes;
+			out->next_pages += class->next_pinned_pages;
+			out->next_segments += class->next_pinned_segments;
 			out->next_held_bytes += class->next_held_bytes;
 		}
 		if ((left_old || left_next) && class->flipped_ns < out->youngest_ns)
 			out->youngest_ns = class->flipped_ns;
 	}
+	/* A segment that classes share is there once. */
+	out->old_segments = least(out->old_segments, status->legacy_segments);
+	out->next_segments =
+		least(out->next_segments, status->next_segments + status->next_huge_blocks);
+}
+
+/* Of so many classes. */
+static const char *pages_text(uint64_t pages, uint64_t segments, unsigned classes,
+			      char out[PINNED_BYTES])
+{
+	(void)snprintf(out, PINNED_BYTES, "%" PRIu64 " page%s and %s%" PRIu64 " segment%s", pages,
+		       pages == 1 ? "" : "s", classes > 1 && segments > 1 ? "up to " : "", segments,
+		       segments == 1 ? "" : "s");
+	return out;
 }
 
 /* What flips left behind, and how long it has been there at least. */
 static void print_stranded_now(const struct page_status *status)
 {
 	struct show_stranded stranded;
-	char live[OUTPUT_BYTES], held[OUTPUT_BYTES], age[OUTPUT_BYTES];
+	char live[OUTPUT_BYTES], held[OUTPUT_BYTES], age[OUTPUT_BYTES], pinned[PINNED_BYTES];
 
 	show_stranded(status, &stranded);
 	if (stranded.old_blocks > 0)
-		printf("%-12s %s in %" PRIu64 " blocks left in legacy, in %" PRIu64
-		       " pages of %s\n",
+		printf("%-12s %s in %" PRIu64 " blocks left in legacy, which pin %s, %s\n",
 		       "draining", output_bytes(stranded.old_bytes, live), stranded.old_blocks,
-		       stranded.old_pages, output_bytes(stranded.old_pinned_bytes, held));
+		       pages_text(stranded.old_pages, stranded.old_segments, stranded.old_classes,
+				  pinned),
+		       output_bytes(stranded.old_pinned_bytes, held));
 	if (stranded.next_blocks > 0)
-		printf("%-12s %s in %" PRIu64 " blocks left in next, in pages of %s\n", "draining",
-		       output_bytes(stranded.next_bytes, live), stranded.next_blocks,
+		printf("%-12s %s in %" PRIu64 " blocks left in next, which pin %s, %s\n",
+		       "draining", output_bytes(stranded.next_bytes, live), stranded.next_blocks,
+		       pages_text(stranded.next_pages, stranded.next_segments,
+				  stranded.next_classes, pinned),
 		       output_bytes(stranded.next_held_bytes, held));
 	if (stranded.youngest_ns != HAKMEM_UNKNOWN)
-		printf("%-12s at least %s old", "",
+		printf("%-12s they are at least %s old", "",
 		       output_time(stranded.youngest_ns / 1000000000, age));
 	if (stranded.youngest_ns != HAKMEM_UNKNOWN && status->drain_left > 0)
 		printf("; %" PRIu64 " thread%s still to empty their caches of legacy's",
@@ -206,12 +235,12 @@ static void show_pools(const struct page_status *status)
 	       output_bytes(status->next_resident_free_bytes, idle),
 	       output_bytes(status->next_purged_bytes, purged), status->next_segments, "no locks",
 	       output_count((double)status->next_remote_frees, remote));
-	printf("%-7s  %10s  %7s  %10s  %10s  %10s  %8s  %10s  %12s\n", "legacy",
+	printf("%-7s  %10s  %7s  %10s  %10s  %10s  %8" PRIu64 "  %10s  %12s\n", "legacy",
 	       output_bytes(status->legacy_live_bytes, live),
 	       output_count((double)status->legacy_live_blocks, blocks),
 	       output_bytes(status->legacy_mapped_bytes, mapped),
 	       output_bytes(status->legacy_resident_free_bytes, idle),
-	       output_bytes(status->legacy_purged_bytes, purged), "-",
+	       output_bytes(status->legacy_purged_bytes, purged), status->legacy_segments,
 	       output_count((double)(status->legacy_lock_waits + status->legacy_table_waits),
 			    waits),
 	       output_count((double)status->legacy_remote_frees, remote));
@@ -234,6 +263,10 @@ static void show_classes(const struct page_status *now, const struct page_status
 			if (!layout.shown[column])
 				continue;
 			table_cell(&layout, now, &rows[i], column, cell);
+			/* The last one is as long as it comes; a terminal's line ends. */
+			if (output_width() > layout.at[column] &&
+			    strlen(cell) > output_width() - layout.at[column])
+				cell[output_width() - layout.at[column]] = '\0';
 			enum output_colour colour = column == COLUMN_STATE ? state
 						    : table_is_empty(cell) ? OUTPUT_DIM
 									   : OUTPUT_PLAIN;
@@ -293,7 +326,8 @@ static const char *place_name(uint32_t state, uint32_t owner)
 struct stranded {
 	bool known; /* the pool tells */
 	bool up_to; /* it counts blocks of other sizes with these */
-	uint64_t blocks, bytes, pinned_bytes;
+	unsigned classes; /* of the pool's own */
+	uint64_t blocks, bytes, pinned_pages, pinned_segments, pinned_bytes;
 };
 
 static void add_stranded(struct stranded *stranded, const struct page_status *status,
@@ -306,6 +340,9 @@ static void add_stranded(struct stranded *stranded, const struct page_status *st
 		stranded->known = true;
 		stranded->blocks += class->next_live_blocks;
 		stranded->bytes += class->next_live_bytes;
+		stranded->classes++;
+		stranded->pinned_pages += class->next_pinned_pages;
+		stranded->pinned_segments += class->next_pinned_segments;
 		stranded->pinned_bytes += class->next_held_bytes;
 		return;
 	}
@@ -318,25 +355,30 @@ static void add_stranded(struct stranded *stranded, const struct page_status *st
 		return;
 	stranded->blocks += class->old_live_blocks;
 	stranded->bytes += class->old_live_bytes;
-	if (class->old_pinned_bytes != HAKMEM_UNKNOWN)
-		stranded->pinned_bytes += class->old_pinned_bytes;
+	stranded->classes++;
+	stranded->pinned_pages += class->old_pinned_pages;
+	stranded->pinned_segments += class->old_pinned_segments;
+	stranded->pinned_bytes += class->old_pinned_bytes;
 	stranded->up_to |= old != class->max_bytes;
 }
 
 static void print_stranded(const struct stranded *stranded)
 {
-	char bytes[OUTPUT_BYTES], pinned[OUTPUT_BYTES];
+	char bytes[OUTPUT_BYTES], held[OUTPUT_BYTES], pinned[PINNED_BYTES];
 
 	if (!stranded->known)
 		printf("not told by it");
 	else if (stranded->blocks == 0)
-		printf("nothing");
+		printf("nothing%s%s", stranded->pinned_bytes > 0 ? ", and free pages of " : "",
+		       stranded->pinned_bytes > 0 ? output_bytes(stranded->pinned_bytes, held) : "");
 	else
-		printf("%s%s in %" PRIu64 " block%s", stranded->up_to ? "up to " : "",
-		       output_bytes(stranded->bytes, bytes), stranded->blocks,
-		       stranded->blocks == 1 ? "" : "s");
-	if (stranded->pinned_bytes > 0)
-		printf(", which pin %s", output_bytes(stranded->pinned_bytes, pinned));
+		printf("%s%s in %" PRIu64 " block%s, which pin%s %s, %s",
+		       stranded->up_to ? "up to " : "", output_bytes(stranded->bytes, bytes),
+		       stranded->blocks, stranded->blocks == 1 ? "" : "s",
+		       stranded->blocks == 1 ? "s" : "",
+		       pages_text(stranded->pinned_pages, stranded->pinned_segments,
+				  stranded->classes, pinned),
+		       output_bytes(stranded->pinned_bytes, held));
 }
 
 /* Which classes move in the same way as class `a`. */
@@ -360,6 +402,11 @@ static void show_move(const struct page_status *status, unsigned first, unsigned
 	       place_name(class->state, class->served_by),
 	       place_name(status->would_be[first].state, status->would_be[first].served_by),
 	       show_owner(class->served_by));
+	bool leaves_next = class->served_by == HAKMEM_OWNER_NEXT;
+	stranded.pinned_segments = least(stranded.pinned_segments,
+					 leaves_next ? status->next_segments +
+							       status->next_huge_blocks :
+						       status->legacy_segments);
 	print_stranded(&stranded);
 	putchar('\n');
 }

@@ -27,11 +27,13 @@ void show_title(const struct client *client, const struct client_usage *usage,
 void show_status(const struct client *client, const struct page_status *now,
 		 const struct page_status *before, bool each);
 
-/* What flips have left behind: in legacy of classes that are next's, in next of classes that are old. youngest_ns: since the
- * last of these flips, so that every such block is at least as old; HAKMEM_UNKNOWN if there is none. */
+/* What flips have left behind: in legacy of classes that are next's, in next of classes that are old. Segments are those of
+ * each class, of which several may share one: of more than one class the sum is the most that there can be. youngest_ns:
+ * since the last of these flips, so that every such block is at least as old; HAKMEM_UNKNOWN if there is none. */
 struct show_stranded {
-	uint64_t old_blocks, old_bytes, old_pages, old_pinned_bytes;
-	uint64_t next_blocks, next_bytes, next_held_bytes;
+	unsigned old_classes, next_classes;
+	uint64_t old_blocks, old_bytes, old_pages, old_segments, old_pinned_bytes;
+	uint64_t next_blocks, next_bytes, next_pages, next_segments, next_held_bytes;
 	uint64_t youngest_ns;
 };
 void show_stranded(const struct page_status *status, struct show_stranded *out);

@@ -71,11 +71,14 @@ static const char *guard_name(uint32_t guard)
 	return names[guard];
 }
 
-/* What a canary of threads is compared by. */
+/* What the guards say, and what a canary of threads is compared by. */
 static void add_comparison(struct json_object *object, const struct hakmem_class *class)
 {
+	add_text(object, "guard_misuse", guard_name(class->guard_misuse));
+	add_text(object, "guard_reservation", guard_name(class->guard_reservation));
 	add_text(object, "guard_latency", guard_name(class->guard_latency));
 	add_text(object, "guard_held", guard_name(class->guard_held));
+	add_text(object, "guard_rss", guard_name(class->guard_rss));
 	add_number(object, "canary_samples", class->canary_samples);
 	add_number(object, "old_samples", class->old_samples);
 	add_number(object, "canary_p99_ns", class->canary_p99_ns);
@@ -118,8 +121,16 @@ static struct json_object *json_of_class(const struct hakmem_class *class)
 	add_number(object, "next_mallocs", class->next_mallocs);
 	add_number(object, "old_mallocs", class->old_mallocs);
 	add_number(object, "next_held_bytes", class->next_held_bytes);
+	add_number(object, "next_pinned_pages", class->next_pinned_pages);
+	add_number(object, "next_pinned_segments", class->next_pinned_segments);
 	add_number(object, "old_pinned_pages", class->old_pinned_pages);
 	add_number(object, "old_pinned_bytes", class->old_pinned_bytes);
+	add_number(object, "old_pinned_segments", class->old_pinned_segments);
+	add_number(object, "next_remote_frees", class->next_remote_frees);
+	add_number(object, "old_remote_frees", class->old_remote_frees);
+	add_number(object, "old_lock_waits", class->old_lock_waits);
+	add_number(object, "next_purged_bytes", class->next_purged_bytes);
+	add_number(object, "old_purged_bytes", class->old_purged_bytes);
 	add_number(object, "flipped_ns", class->flipped_ns);
 	add_comparison(object, class);
 	return object;
@@ -172,6 +183,7 @@ static struct json_object *json_of_legacy(const struct page_status *status)
 	add_number(object, "resident_free_bytes", status->legacy_resident_free_bytes);
 	add_number(object, "purged_bytes", status->legacy_purged_bytes);
 	add_number(object, "pages", status->legacy_pages);
+	add_number(object, "segments", status->legacy_segments);
 	add_number(object, "threads", status->legacy_threads);
 	add_number(object, "lock_waits", status->legacy_lock_waits);
 	add_number(object, "contended_trylocks", status->legacy_contended_trylocks);
@@ -254,6 +266,10 @@ struct json_object *show_trial_json(const struct page_status *status)
 			   from_next ? class->next_live_bytes : class->old_live_bytes);
 		add_number(move, "stays_behind_pinned_bytes",
 			   from_next ? class->next_held_bytes : class->old_pinned_bytes);
+		add_number(move, "stays_behind_pinned_pages",
+			   from_next ? class->next_pinned_pages : class->old_pinned_pages);
+		add_number(move, "stays_behind_pinned_segments",
+			   from_next ? class->next_pinned_segments : class->old_pinned_segments);
 		json_object_array_add(moves, move);
 	}
 	return moves;

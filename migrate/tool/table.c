@@ -40,6 +40,11 @@ static void add_bytes(uint64_t *sum, uint64_t bytes)
 	*sum = *sum == HAKMEM_UNKNOWN || bytes == HAKMEM_UNKNOWN ? HAKMEM_UNKNOWN : *sum + bytes;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* The largest of the classes that share one of legacy's. */
 static bool is_largest(const struct page_status *status, unsigned number)
 {
@@ -59,6 +64,10 @@ static void add_class(struct table_row *row, const struct page_status *now,
 	add_bytes(&row->next.held_bytes, class->next_held_bytes);
 	add_rate(&row->next.mallocs_per_s,
 		 table_rate(now, before, class->next_mallocs, earlier ? earlier->next_mallocs : 0));
+	row->next.remote_frees += class->next_remote_frees;
+	row->next.purged_bytes += class->next_purged_bytes;
+	row->next.segments = least(row->next.segments + class->next_pinned_segments,
+				   now->next_segments + now->next_huge_blocks);
 	row->elsewhere_bytes = 0;
 	if (class->old_class_bytes == 0)
 		return;
@@ -73,6 +82,11 @@ static void add_class(struct table_row *row, const struct page_status *now,
 	add_bytes(&row->old.held_bytes, class->old_pinned_bytes);
 	add_rate(&row->old.mallocs_per_s,
 		 table_rate(now, before, class->old_mallocs, earlier ? earlier->old_mallocs : 0));
+	row->old.remote_frees += class->old_remote_frees;
+	row->old.purged_bytes += class->old_purged_bytes;
+	row->old.lock_waits += class->old_lock_waits;
+	row->old.segments =
+		least(row->old.segments + class->old_pinned_segments, now->legacy_segments);
 }
 
 static bool has_figures(const struct table_figures *figures)
@@ -94,7 +108,11 @@ unsigned table_rows(const struct page_status *now, const struct page_status *bef
 			.old = { .blocks = HAKMEM_UNKNOWN,
 				 .bytes = HAKMEM_UNKNOWN,
 				 .held_bytes = HAKMEM_UNKNOWN,
-				 .mallocs_per_s = -1 },
+				 .mallocs_per_s = -1,
+				 .segments = HAKMEM_UNKNOWN,
+				 .remote_frees = HAKMEM_UNKNOWN,
+				 .lock_waits = HAKMEM_UNKNOWN,
+				 .purged_bytes = HAKMEM_UNKNOWN },
 		};
 		do
 			add_class(row, now, before, number++);
@@ -147,19 +165,26 @@ static const struct column {
 } columns[TABLE_COLUMNS] = {
 	[COLUMN_SIZES] = { .head = "sizes", .width = 15, .left = true },
 	[COLUMN_STATE] = { .head = "state", .width = 7, .left = true },
-	[COLUMN_COHORT] = { .head = "cohort", .width = 18, .goes = 4, .left = true },
+	[COLUMN_COHORT] = { .head = "cohort", .width = 18, .goes = 5, .left = true },
 	[COLUMN_NEXT_LIVE] = { .head = "live", .width = 10 },
-	[COLUMN_NEXT_BLOCKS] = { .head = "blocks", .width = 7, .goes = 3 },
+	[COLUMN_NEXT_BLOCKS] = { .head = "blocks", .width = 7, .goes = 4 },
 	[COLUMN_NEXT_MALLOCS] = { .head = "malloc/s", .width = 8 },
-	[COLUMN_NEXT_WASTE] = { .head = "waste", .width = 5, .goes = 1 },
+	[COLUMN_NEXT_WASTE] = { .head = "waste", .width = 5, .goes = 2 },
+	[COLUMN_NEXT_SEGMENTS] = { .head = "segments", .width = 8, .goes = 1 },
+	[COLUMN_NEXT_REMOTE] = { .head = "remote", .width = 7, .goes = 1 },
+	[COLUMN_NEXT_PURGED] = { .head = "purged", .width = 10, .goes = 1 },
 	[COLUMN_OLD_SIDE] = { .head = "is", .width = 6, .left = true },
 	[COLUMN_OLD_LIVE] = { .head = "live", .width = 10 },
-	[COLUMN_OLD_BLOCKS] = { .head = "blocks", .width = 7, .goes = 3 },
+	[COLUMN_OLD_BLOCKS] = { .head = "blocks", .width = 7, .goes = 4 },
 	[COLUMN_OLD_MALLOCS] = { .head = "malloc/s", .width = 8 },
-	[COLUMN_OLD_WASTE] = { .head = "waste", .width = 5, .goes = 1 },
-	[COLUMN_WHY] = { .head = "why", .width = 24, .goes = 2, .left = true },
+	[COLUMN_OLD_WASTE] = { .head = "waste", .width = 5, .goes = 2 },
+	[COLUMN_OLD_SEGMENTS] = { .head = "segments", .width = 8, .goes = 1 },
+	[COLUMN_OLD_REMOTE] = { .head = "remote", .width = 7, .goes = 1 },
+	[COLUMN_OLD_PURGED] = { .head = "purged", .width = 10, .goes = 1 },
+	[COLUMN_OLD_WAITS] = { .head = "waits", .width = 7, .goes = 1 },
+	[COLUMN_WHY] = { .head = "why", .width = 24, .goes = 3, .left = true },
 };
-#define GOES_LAST 4
+#define GOES_LAST 5
 #define BETWEEN	  2 /* blanks */
 
 static unsigned place(struct table_layout *layout)
@@ -221,8 +246,8 @@ void table_heads(const struct table_layout *layout, char over[TABLE_LINE_BYTES],
 {
 	memset(over, ' ', TABLE_LINE_BYTES);
 	memset(heads, ' ', TABLE_LINE_BYTES);
-	put_over(layout, over, COLUMN_NEXT_LIVE, COLUMN_NEXT_WASTE, "next");
-	put_over(layout, over, COLUMN_OLD_SIDE, COLUMN_OLD_WASTE, "old side");
+	put_over(layout, over, COLUMN_NEXT_LIVE, COLUMN_NEXT_PURGED, "next");
+	put_over(layout, over, COLUMN_OLD_SIDE, COLUMN_OLD_WAITS, "old side");
 	for (unsigned i = 0; i < TABLE_COLUMNS; i++) {
 		unsigned length = (unsigned)strlen(columns[i].head);
 		if (layout->shown[i])
@@ -313,6 +338,14 @@ static const char *old_text(const struct table_row *row, enum table_column colum
 		return count_text(row->old.blocks, out);
 	case COLUMN_OLD_MALLOCS:
 		return rate_text(row->old.mallocs_per_s, out);
+	case COLUMN_OLD_SEGMENTS:
+		return count_text(row->old.segments, out);
+	case COLUMN_OLD_REMOTE:
+		return count_text(row->old.remote_frees, out);
+	case COLUMN_OLD_PURGED:
+		return live_text(row->old.purged_bytes, out);
+	case COLUMN_OLD_WAITS:
+		return count_text(row->old.lock_waits, out);
 	default:
 		return waste_text(&row->old, out);
 	}
@@ -363,6 +396,15 @@ void table_cell(const struct table_layout *layout, const struct page_status *sta
 	case COLUMN_NEXT_WASTE:
 		text = waste_text(&row->next, space);
 		break;
+	case COLUMN_NEXT_SEGMENTS:
+		text = count_text(row->next.segments, space);
+		break;
+	case COLUMN_NEXT_REMOTE:
+		text = count_text(row->next.remote_frees, space);
+		break;
+	case COLUMN_NEXT_PURGED:
+		text = live_text(row->next.purged_bytes, space);
+		break;
 	case COLUMN_OLD_SIDE:
 		text = show_owner(class->old_side);
 		break;
@@ -370,6 +412,10 @@ void table_cell(const struct table_layout *layout, const struct page_status *sta
 	case COLUMN_OLD_BLOCKS:
 	case COLUMN_OLD_MALLOCS:
 	case COLUMN_OLD_WASTE:
+	case COLUMN_OLD_SEGMENTS:
+	case COLUMN_OLD_REMOTE:
+	case COLUMN_OLD_PURGED:
+	case COLUMN_OLD_WAITS:
 		text = old_text(row, column, space);
 		break;
 	case COLUMN_WHY:

@@ -17,6 +17,9 @@ struct table_figures {
 	uint64_t blocks, bytes; /* HAKMEM_UNKNOWN: not told, or in another row */
 	uint64_t held_bytes;	/* of pages that hold them; HAKMEM_UNKNOWN: not told */
 	double mallocs_per_s;	/* negative: not known */
+	/* Of classes that share a segment or one of legacy's classes no more than the pool has. HAKMEM_UNKNOWN as above. */
+	uint64_t segments;
+	uint64_t remote_frees, lock_waits, purged_bytes; /* since the process began */
 };
 
 struct table_row {
@@ -58,14 +61,21 @@ enum table_column {
 	COLUMN_NEXT_BLOCKS,
 	COLUMN_NEXT_MALLOCS,
 	COLUMN_NEXT_WASTE,
+	COLUMN_NEXT_SEGMENTS,
+	COLUMN_NEXT_REMOTE,
+	COLUMN_NEXT_PURGED,
 	COLUMN_OLD_SIDE,
 	COLUMN_OLD_LIVE,
 	COLUMN_OLD_BLOCKS,
 	COLUMN_OLD_MALLOCS,
 	COLUMN_OLD_WASTE,
+	COLUMN_OLD_SEGMENTS,
+	COLUMN_OLD_REMOTE,
+	COLUMN_OLD_PURGED,
+	COLUMN_OLD_WAITS,
 	COLUMN_WHY, /* the last, as wide as it comes */
 };
-#define TABLE_COLUMNS 13
+#define TABLE_COLUMNS 20
 
 struct table_layout {
 	bool shown[TABLE_COLUMNS];

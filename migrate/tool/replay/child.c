@@ -109,7 +109,7 @@ static void find_library(void)
 	run->owner = found.owner;
 	found.object = dlsym(RTLD_DEFAULT, "hakmem_plan_set");
 	run->plan_set = found.plan_set;
-	found.object = dlsym(RTLD_DEFAULT, "hakmem_read_stats");
+	found.object = dlsym(RTLD_DEFAULT, "hakmem_stats");
 	run->read_stats = found.read_stats;
 	found.object = dlsym(RTLD_DEFAULT, "hakmem_read_classes");
 	run->read_classes = found.read_classes;
