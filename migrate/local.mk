@@ -184,7 +184,9 @@ libhakmem_trace_la_SOURCES = \
 	migrate/tool/trace/track.c \
 	migrate/tool/trace/track.h
 if BABELTRACE
-libhakmem_trace_la_SOURCES += migrate/tool/trace/babeltrace.c
+libhakmem_trace_la_SOURCES += \
+	migrate/tool/trace/babeltrace.c \
+	migrate/tool/trace/babeltrace_apart.c
 endif
 libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
 libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)

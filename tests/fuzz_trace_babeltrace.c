@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/fuzz_trace_babeltrace.c - libFuzzer target: CTF of other tracers, by way of libbabeltrace2
  *
- * An input is a metadata's text up to a NUL, and behind that a stream. Where there is no text it is the one below, so that
- * what is tried out is the importer and not only the library's parser.
+ * An input is a metadata's text up to a NUL, and behind that a stream. Where there is no text it is the one below, and the
+ * importer reads in this process, where coverage is seen. With a text of the input's own, of which the library may die, it
+ * reads as the commands have it read, in another process, and may not do worse than an error.
  */
 #include "migrate/tool/trace/format.h"
 #include "tests/fuzz_trace.h"
@@ -64,8 +65,8 @@ static void write_file(const char *name, const void *data, size_t bytes)
 
 static struct trace_reader *open_folder(const struct fuzz_input *input, struct trace_error *error)
 {
-	(void)input;
-	return trace_open_babeltrace(folder, error);
+	return input->data[0] ? trace_open_babeltrace(folder, error) :
+				trace_open_babeltrace_here(folder, error);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

@@ -436,6 +436,20 @@ class OtherTracers(Case):
         self.write("session/ust/uid/0/metadata", "/* CTF 1.8 */\ntrace { rubbish")
         self.assertIn("libbabeltrace2", run("trace", "info", self.path("session"), status=1).stderr)
 
+    def test_what_the_library_dies_of_is_an_error(self):
+        """2.0.4 divides by the frequency that this clock lacks; another version may say so, or read it."""
+        deep = lttng_trace(self.path("session"), self.EVENTS)
+        with open(os.path.join(deep, "metadata"), encoding="ascii") as file:
+            metadata = file.read()
+        self.write("session/ust/uid/0/metadata", metadata.replace("freq =", "frequent ="))
+        for command in ("info", "import"):
+            done = subprocess.run([HAKMEM, "trace", command, self.path("session")], env=ENVIRONMENT,
+                                  capture_output=True, text=True, check=False)
+            self.assertIn(done.returncode, (0, 1), done.stderr)
+            if done.returncode:
+                self.assertRegex(done.stderr, r"\Ahakmem trace \w+: .*: libbabeltrace2: .*\n\Z")
+                self.assertFalse(os.path.exists(self.path("session.hakmem")))
+
     def test_our_own_format_by_way_of_the_library_says_the_same(self):
         lines = random_trace(4000, 3, 6)
         run("trace", "import", self.trace(lines), "-o", self.path("ctf"))

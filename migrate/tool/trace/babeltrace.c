@@ -377,7 +377,7 @@ static bool make_graph(struct babeltrace *own, const char *path)
 	       connect_all(own->graph, source, muxer, sink);
 }
 
-struct trace_reader *trace_open_babeltrace(const char *path, struct trace_error *error)
+struct trace_reader *trace_open_babeltrace_here(const char *path, struct trace_error *error)
 {
 	struct trace_reader *reader = calloc(1, sizeof(*reader));
 	struct babeltrace *own = calloc(1, sizeof(*own));
