@@ -356,7 +356,8 @@ static void thread_ends(void *value)
 		return;
 	}
 	const struct record_config *config = active_config();
-	struct self *self = self_of_thread();
+	/* No heap is made for this: nobody would take it back. */
+	struct self *self = next_has_heap() ? self_of_thread() : NULL;
 	if (self) {
 		self->gone = true;
 		self->stream = NULL;
