@@ -74,11 +74,13 @@ static void serve(const char *path, int fd)
 
 static _Noreturn void run_child(const char *path, int fd)
 {
+	/* The first two are the command's to catch, the others a sanitizer's, which would tell of the library's faults. */
+	static const int signals[] = { SIGINT, SIGPIPE, SIGFPE, SIGSEGV, SIGBUS, SIGILL };
 	const struct rlimit none = { 0, 0 };
 
 	(void)setrlimit(RLIMIT_CORE, &none);
-	(void)signal(SIGINT, SIG_DFL);
-	(void)signal(SIGPIPE, SIG_DFL);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)signal(signals[i], SIG_DFL);
 	serve(path, fd);
 	_exit(0);
 }
