@@ -75,7 +75,8 @@ static void serve(const char *path, int fd)
 static _Noreturn void run_child(const char *path, int fd)
 {
 	/* The first two are the command's to catch, the others a sanitizer's, which would tell of the library's faults. */
-	static const int signals[] = { SIGINT, SIGPIPE, SIGFPE, SIGSEGV, SIGBUS, SIGILL };
+	static const int signals[] = { SIGINT, SIGPIPE, SIGFPE,
+				       SIGSEGV, SIGBUS, SIGILL, SIGABRT };
 	const struct rlimit none = { 0, 0 };
 
 	(void)setrlimit(RLIMIT_CORE, &none);
