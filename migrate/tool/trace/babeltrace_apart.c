@@ -11,6 +11,7 @@
 #include "migrate/tool/trace/format.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,10 @@ static _Noreturn void run_child(const char *path, int fd)
 	(void)setrlimit(RLIMIT_CORE, &none);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		(void)signal(signals[i], SIG_DFL);
+	/* Nor is anybody to read the library's last words. */
+	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (nowhere >= 0)
+		(void)dup2(nowhere, STDERR_FILENO);
 	serve(path, fd);
 	_exit(0);
 }
