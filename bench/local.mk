@@ -7,6 +7,7 @@
 #   make ladder         the plan's table as measured here
 #   make instructions   instructions per malloc/free pair
 #   make flip           what a live flip costs, over the number of threads; fails above 1 ms
+#   make traces         real programs recorded, replayed and compared, with report pages, in a quarter of an hour
 #
 # Other libraries: make bench BENCH_SIDES='glibc hakmem:next mine=/path/to/lib.so'
 
@@ -72,7 +73,7 @@ flip: bench/flip$(EXEEXT) libhakmem.la
 .PHONY: flip
 endif
 
-bench_scripts = bench/compare bench/instructions bench/ladder bench/perf bench/record
+bench_scripts = bench/compare bench/instructions bench/ladder bench/perf bench/record bench/traces
 
 fast_tests += bench/estimator_test.py
 slow_tests += bench/bench_test.py
@@ -145,6 +146,17 @@ bench-self: $(bench_needs)
 
 ladder: $(bench_needs)
 	$(srcdir)/bench/ladder $(bench_at)
+
+# make traces [TRACES_ROUNDS=9] [TRACES='redis python3 sqlite g++ git']
+if MIGRATION
+TRACES =
+TRACES_ROUNDS = 9
+traces: libhakmem.la hakmem$(EXEEXT) hakmem-replay$(EXEEXT)
+	$(srcdir)/bench/traces --build '$(abs_builddir)' --out '$(BENCH_OUT)/traces' \
+		--rounds '$(TRACES_ROUNDS)' $(TRACES)
+
+.PHONY: traces
+endif
 
 instructions: $(bench_needs)
 	$(srcdir)/bench/instructions $(bench_at) $(BENCH_SIDES)

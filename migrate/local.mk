@@ -35,13 +35,13 @@ libhakmem_la_SOURCES += \
 	migrate/plan_error.c \
 	migrate/record.c \
 	migrate/record.h \
+	migrate/record_draw.c \
+	migrate/record_draw.h \
 	migrate/record_folder.c \
 	migrate/record_folder.h \
 	migrate/record_format.h \
 	migrate/record_metadata.c \
 	migrate/record_metadata.h \
-	migrate/record_marks.c \
-	migrate/record_marks.h \
 	migrate/record_options.c \
 	migrate/record_options.h \
 	migrate/record_stream.c \
@@ -145,6 +145,7 @@ hakmem_SOURCES = \
 hakmem_CPPFLAGS = $(AM_CPPFLAGS) -DHAKMEM_LIBDIR='"$(libdir)"' \
 	-DHAKMEM_LIBEXECDIR='"$(pkglibexecdir)"'
 hakmem_CFLAGS = $(AM_CFLAGS) $(JSON_C_CFLAGS) $(CURSES_CFLAGS)
+hakmem_LDFLAGS = $(AM_LDFLAGS) -Wl,--export-dynamic-symbol=hakmem_command
 hakmem_LDADD = libhakmem_trace.la $(JSON_C_LIBS) $(CURSES_LIBS) -lm
 if CURSES
 hakmem_SOURCES += \
@@ -183,7 +184,9 @@ libhakmem_trace_la_SOURCES = \
 	migrate/tool/trace/track.c \
 	migrate/tool/trace/track.h
 if BABELTRACE
-libhakmem_trace_la_SOURCES += migrate/tool/trace/babeltrace.c
+libhakmem_trace_la_SOURCES += \
+	migrate/tool/trace/babeltrace.c \
+	migrate/tool/trace/babeltrace_apart.c
 endif
 libhakmem_trace_la_CFLAGS = $(AM_CFLAGS) $(BABELTRACE_CFLAGS) -static
 libhakmem_trace_la_LIBADD = $(BABELTRACE_LIBS)

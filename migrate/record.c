@@ -11,11 +11,12 @@
  *                   marks, then sets it (seq_cst). If the look finds the old generation, the mark came before the next
  *                   start's clearing, and goes with it; else the thread takes it back. So no mark of one
  *                   recording is found in another
+ *   watch_era       set to the generation before SHIM_RECORD is: what passes a thread has left are none any more
  *   state           exchanged by compare; whoever moved it on is the only one at work
  */
 #include "migrate/record.h"
 
-#include "migrate/record_marks.h"
+#include "migrate/record_draw.h"
 #include "migrate/record_stream.h"
 #include "migrate/record_write.h"
 #include "migrate/report.h"
@@ -24,9 +25,12 @@
 #include "shim/base/os.h"
 #include "shim/hooks.h"
 #include "shim/init.h"
+#include "shim/linker.h"
+#include "shim/marks.h"
 #include "shim/route.h"
 #include "shim/watch.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -58,13 +62,14 @@ static bool end_key_made;
 
 /* What a thread keeps. */
 struct self {
+	uint64_t passes;	      /* of watch.h; it comes first */
 	struct record_stream *stream; /* NULL: none yet */
 	uint32_t generation;	      /* of what follows, and of the stream */
 	bool inside;		      /* in the middle of what is told already, or of telling it */
 	bool gone;		      /* its last destructors run: no stream any more */
 	bool drawn;		      /* by thread: this one */
 	uint32_t patience;
-	uint64_t number, ordinal;
+	uint64_t number, draws;
 };
 _Static_assert(sizeof(struct self) <= NEXT_THREAD_ROOM, "it lives in the thread's heap");
 
@@ -74,8 +79,7 @@ static struct self *self_of_thread(void)
 	return next_thread_room();
 }
 
-static _Atomic uint64_t threads;     /* numbered so far in this recording */
-static _Atomic bool frees_were_lost; /* in this recording: marks of blocks that are free */
+static _Atomic uint64_t threads; /* numbered so far in this recording */
 
 /* --- ids ------------------------------------------------------------------------------------------ */
 
@@ -103,14 +107,6 @@ static uint64_t id_of(const struct record_config *config, const void *block)
 
 /* --- what malloc and free tell -------------------------------------------------------------------- */
 
-/* The finaliser of MurmurHash3. */
-static uint32_t mix(uint64_t h)
-{
-	h = (h ^ (h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
-	h = (h ^ (h >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
-	return (uint32_t)(h >> 32);
-}
-
 /* The configuration of the recording that is on, NULL if none is. */
 static const struct record_config *active_config(void)
 {
@@ -129,6 +125,24 @@ static const struct record_config *config_now(void)
 	return unlikely(!self || self->inside) ? NULL : config;
 }
 
+/* How many of the thread's allocations pass before the next one that is drawn: a hash of the key, the thread and how many
+ * were drawn before. */
+static uint64_t draw_gap(const struct record_config *config, struct self *self)
+{
+	if (config->by_thread)
+		return self->drawn ? 0 : WATCH_PASSES_MAX;
+	if (config->draw_below >> 32)
+		return 0;
+	uint64_t number = config->key[0] ^ self->number << 40 ^ self->draws++;
+	uint64_t gap = draw_gap_of(number, config->log_of_rest);
+	return gap < WATCH_PASSES_MAX ? gap : WATCH_PASSES_MAX;
+}
+
+static uint64_t passes_of(const struct record_config *config, uint64_t left)
+{
+	return (uint64_t)config->generation << 32 | left;
+}
+
 /* A thread on its way out gets another heap in each of libc's rounds: its stream is still there. */
 static COLD void begin_thread(const struct record_config *config)
 {
@@ -138,9 +152,10 @@ static COLD void begin_thread(const struct record_config *config)
 	self->stream = own;
 	self->number = same ? own->number : fetch_add_relaxed(&threads, 1) + 1;
 	self->generation = config->generation;
-	self->ordinal = 0;
+	self->draws = 0;
 	self->patience = 0;
-	self->drawn = mix(config->key[0] ^ self->number) < config->draw_below;
+	self->drawn = draw_hash(config->key[0] ^ self->number) < config->draw_below;
+	self->passes = passes_of(config, draw_gap(config, self));
 }
 
 static COLD void claim_stream(const struct record_config *config)
@@ -179,17 +194,19 @@ static struct record_stream *stream_now(const struct record_config *config)
 	return NULL;
 }
 
-/* The draw: of the allocation, as the n-th of its thread, or of the thread. */
-static bool drawn(const struct record_config *config)
+/* The thread has no passes. True: this allocation is drawn. */
+static bool draw(const struct record_config *config)
 {
 	struct self *self = self_of_thread();
-	if (unlikely(self->generation != config->generation))
+	if (unlikely(self->generation != config->generation)) {
 		begin_thread(config);
-	if (config->by_thread)
-		return self->drawn;
-	uint64_t ordinal = self->ordinal++;
-	return config->draw_below >> 32 ||
-	       mix(config->key[0] ^ self->number << 40 ^ ordinal) < config->draw_below;
+		if (self->passes != passes_of(config, 0)) {
+			self->passes--;
+			return false;
+		}
+	}
+	self->passes = passes_of(config, draw_gap(config, self));
+	return !config->by_thread || self->drawn;
 }
 
 static bool tell(const struct record_config *config, enum record_event event,
@@ -212,7 +229,7 @@ static COLD bool tell_lost_free(const struct record_config *config, const void *
 {
 	if (!tell_free(config, block, SHIM_SERVED_UNKNOWN))
 		return false;
-	record_mark_clear(block);
+	marks_clear(block);
 	return true;
 }
 
@@ -236,35 +253,22 @@ static bool is_short(uint64_t a, uint64_t b)
 static void tell_new(const struct record_config *config, void *block, enum record_event event,
 		     enum shim_served served, const struct payload *payload)
 {
-	if (unlikely(record_mark_is_set(block)) && !tell_lost_free(config, block))
+	if (unlikely(marks_has(block)) && !tell_lost_free(config, block))
 		return;
-	if (unlikely(!record_mark_set(block))) {
+	if (unlikely(!marks_set(block))) {
 		fetch_add_relaxed(&record_lost_elsewhere, 1);
 		return;
 	}
 	/* seq_cst: the second look, see above */
 	if (unlikely(load_seq_cst(&record_active) != config->generation) ||
 	    unlikely(!tell(config, event, served, payload->bytes, payload->length)))
-		record_mark_clear(block);
+		marks_clear(block);
 }
 
-/* One that is not drawn may come to lie where a recorded one did whose free was lost. */
-enum shim_wish shim_before_malloc(void)
+bool shim_before_malloc(void)
 {
 	const struct record_config *config = config_now();
-	if (!config)
-		return SHIM_TELL_NOTHING;
-	if (drawn(config))
-		return SHIM_TELL_ALL;
-	/* relaxed: whoever lost the free is this thread, or gave the address on in some ordered way */
-	return unlikely(load_relaxed(&frees_were_lost)) ? SHIM_TELL_ADDRESS : SHIM_TELL_NOTHING;
-}
-
-void shim_at_address(void *block)
-{
-	const struct record_config *config = config_now();
-	if (config && unlikely(record_mark_is_set(block)))
-		(void)!tell_lost_free(config, block);
+	return config && draw(config);
 }
 
 void shim_at_malloc(void *block, size_t bytes, enum shim_served served)
@@ -305,29 +309,22 @@ void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_serv
 	tell_new(config, block, compact ? RECORD_ALIGNED : RECORD_ALIGNED_LARGE, served, &payload);
 }
 
-/* The mark goes with the event: where that is lost, whoever is handed the address next makes up for it. */
+/* The mark goes with the event. Where that is lost the next free of the address makes up for it, or the next malloc there
+ * that is recorded. */
 void shim_at_free(void *block, enum map_kind kind)
 {
-	if (likely(!record_mark_is_set(block)))
-		return;
 	const struct record_config *config = config_now();
 	if (config && tell_free(config, block, watch_owner_of(block, kind)))
-		record_mark_clear(block);
-	else
-		store_relaxed(&frees_were_lost, true);
+		marks_clear(block);
 }
 
 bool shim_at_realloc(void *block, enum map_kind kind)
 {
-	if (!record_mark_is_set(block))
-		return false;
 	const struct record_config *config = config_now();
 	uint64_t id = config ? id_of(config, block) : 0;
-	if (!config || !tell(config, RECORD_REALLOC_BEGIN, watch_owner_of(block, kind), &id, 6)) {
-		store_relaxed(&frees_were_lost, true);
+	if (!config || !tell(config, RECORD_REALLOC_BEGIN, watch_owner_of(block, kind), &id, 6))
 		return false;
-	}
-	record_mark_clear(block);
+	marks_clear(block);
 	/* What it allocates and frees on its way is this one event's. */
 	self_of_thread()->inside = true;
 	return true;
@@ -341,7 +338,6 @@ void shim_at_realloc_end(void *before, void *after, size_t bytes, enum shim_serv
 		return;
 	bool compact = is_short(bytes, 0);
 	struct payload payload = { .length = 0 };
-	put(&payload, id_of(config, before), 6);
 	put(&payload, id_of(config, after), 6);
 	put(&payload, bytes, compact ? 2 : 8);
 	tell_new(config, after ? after : before, compact ? RECORD_REALLOC : RECORD_REALLOC_LARGE,
@@ -360,7 +356,8 @@ static void thread_ends(void *value)
 		return;
 	}
 	const struct record_config *config = active_config();
-	struct self *self = self_of_thread();
+	/* No heap is made for this: nobody would take it back. */
+	struct self *self = next_has_heap() ? self_of_thread() : NULL;
 	if (self) {
 		self->gone = true;
 		self->stream = NULL;
@@ -404,9 +401,9 @@ static void draw_keys(struct record_config *config)
 		/* Early after boot: what this process has of its own. */
 		uint64_t seed = os_now_ns() ^ (uint64_t)getpid() << 32 ^ (uintptr_t)&seed;
 		for (size_t i = 0; i < sizeof(config->key); i++)
-			out[i] = (unsigned char)mix(seed + i);
+			out[i] = (unsigned char)draw_hash(seed + i);
 		for (size_t i = 0; i < sizeof(config->uuid); i++)
-			config->uuid[i] = (unsigned char)mix(seed - 1 - i);
+			config->uuid[i] = (unsigned char)draw_hash(seed - 1 - i);
 	}
 	/* Version 4 of RFC 4122. */
 	config->uuid[6] = (unsigned char)((config->uuid[6] & 0x0f) | 0x40);
@@ -426,6 +423,8 @@ static struct record_config *make_config(void)
 		.packets = (uint32_t)(options.buffer_bytes / RECORD_PACKET_BYTES),
 		.memory_bytes = options.memory_bytes,
 	};
+	if (!(config->draw_below >> 32))
+		config->log_of_rest = draw_log(((uint64_t)1 << 32) - config->draw_below);
 	draw_keys(config);
 	config->zero_id = shuffle(config, 0);
 	return config;
@@ -442,10 +441,10 @@ static bool start(char *error)
 	struct record_config *config = make_config();
 	record_streams_start(config);
 	store_relaxed(&threads, 0);
-	store_relaxed(&frees_were_lost, false);
 	if (!record_writer_start(config, &options, directory, error))
 		return false;
-	record_marks_clear_all();
+	marks_clear_all();
+	store_relaxed(&watch_era, passes_of(config, 0));
 	/* seq_cst: after the clearing, see above; release: the configuration */
 	store_seq_cst(&record_active, config->generation);
 	shim_record(options.class);
@@ -485,7 +484,7 @@ static bool stop(struct record_status *status, int patience_ms)
 		return false;
 	shim_record(none);
 	store_seq_cst(&record_active, 0);
-	record_marks_unwatch();
+	marks_unwatch();
 	bool done = record_writer_ask(RECORD_WRITE_END, patience_ms);
 	record_writer_status(&last);
 	last.on = 0;
@@ -568,9 +567,10 @@ static void start_and_report(void)
 	report_text(line);
 }
 
+/* The environment of `hakmem run --record' is also that of every hakmem command below it, which is not what is meant. */
 void record_start_by_settings(void)
 {
-	if (by_settings)
+	if (by_settings && !linker_symbol(RTLD_DEFAULT, "hakmem_command"))
 		start_and_report();
 }
 
@@ -583,7 +583,7 @@ bool record_fork_child(void)
 		return wanted_again;
 	store_relaxed(&record_active, 0);
 	shim_record(none);
-	record_marks_unwatch();
+	marks_unwatch();
 	record_writer_fork_child();
 	struct self *self = self_of_thread();
 	record_streams_fork_child(self ? self->stream : NULL);

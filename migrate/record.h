@@ -21,7 +21,7 @@ struct record_status {
 /* Takes HAKMEM_RECORD and HAKMEM_RECORD_OPTIONS: at the start, because a program may change its environment. */
 void record_read_settings(void);
 
-/* Starts what the settings ask for. Out of the constructor. */
+/* Starts what the settings ask for, unless this is the hakmem command. Out of the constructor. */
 void record_start_by_settings(void);
 
 /* Starts a recording into a folder of its own below `directory`; returns when every malloc that starts is seen.

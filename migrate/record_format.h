@@ -10,7 +10,7 @@
 #define RECORD_UUID_BYTES   16
 #define RECORD_PACKET_BYTES 4096
 #define RECORD_HEAD_BYTES   88
-#define RECORD_VERSION	    1 /* of the layout: env.trace_version */
+#define RECORD_VERSION	    2 /* of the layout: env.trace_version */
 
 enum record_event {
 	RECORD_FREE,

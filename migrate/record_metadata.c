@@ -45,14 +45,15 @@ static const char layout[] =
 	"		} v;\n"
 	"	} align(8);\n"
 	"	event.context := struct {\n"
-	"		enum : u4 {\n"
-	"			unknown = 0, system = 1, next_hand = 2, next_refill = 3, next_span = 4,\n"
-	"			next_huge = 5, legacy_fresh = 6, legacy_ring = 7, legacy_lifo = 8,\n"
-	"			legacy_active_a = 9, legacy_active_b = 10, legacy_transfer = 11,\n"
-	"			legacy_shard = 12, legacy_remote = 13, legacy = 14, next = 15\n"
-	"		} served;\n"
-	"	};\n"
-	"};\n";
+	"		enum : u4 {";
+
+/* By enum shim_served. */
+const char *const record_served_names[RECORD_SERVED] = {
+	"unknown",	"system",	   "next_hand",	      "next_refill",
+	"next_span",	"next_huge",	   "legacy_fresh",    "legacy_ring",
+	"legacy_lifo",	"legacy_active_a", "legacy_active_b", "legacy_transfer",
+	"legacy_shard", "legacy_remote",   "legacy",	      "next",
+};
 
 /* By enum record_event. */
 static const struct {
@@ -66,8 +67,8 @@ static const struct {
 	[RECORD_ALIGNED] = { "aligned_alloc", "id48 address; u16 alignment; u16 size;" },
 	[RECORD_ALIGNED_LARGE] = { "aligned_alloc", "id48 address; u64 alignment; u64 size;" },
 	[RECORD_REALLOC_BEGIN] = { "realloc_begin", "id48 old;" },
-	[RECORD_REALLOC] = { "realloc", "id48 old; id48 address; u16 size;" },
-	[RECORD_REALLOC_LARGE] = { "realloc", "id48 old; id48 address; u64 size;" },
+	[RECORD_REALLOC] = { "realloc", "id48 address; u16 size;" },
+	[RECORD_REALLOC_LARGE] = { "realloc", "id48 address; u64 size;" },
 	[RECORD_THREAD_END] = { "thread_end", "u8 reserved;" },
 	[RECORD_FREE_PRESENT] = { "free", "id48 address; u64 present;" },
 	[RECORD_REALLOC_BEGIN_PRESENT] = { "realloc_begin", "id48 old; u64 present;" },
@@ -128,6 +129,10 @@ size_t record_metadata_text(const struct record_metadata *metadata, char text[RE
 	      (unsigned long long)(metadata->offset_ns / 1000000000),
 	      (unsigned long long)(metadata->offset_ns % 1000000000));
 	print(text, &length, "%s", layout);
+	for (unsigned i = 0; i < RECORD_SERVED; i++)
+		print(text, &length, "%s%s%s = %u", i > 0 ? "," : "", i % 4 == 0 ? "\n\t\t\t" : " ",
+		      record_served_names[i], i);
+	print(text, &length, "\n\t\t} served;\n\t};\n};\n");
 	for (size_t i = 0; i < count; i++)
 		print(text, &length,
 		      "event { name = \"%s\"; id = %zu; stream_id = 0; fields := struct { %s }; };\n",

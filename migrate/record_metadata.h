@@ -5,6 +5,10 @@
 
 #include "shim/base/compiler.h"
 
+/* The pools and layers that serve a block, as events tell them. */
+#define RECORD_SERVED 16
+extern const char *const record_served_names[RECORD_SERVED];
+
 /* Texts hold nothing that TSDL would take amiss: no quotes, no backslashes, no control characters. */
 struct record_metadata {
 	const unsigned char *uuid; /* RECORD_UUID_BYTES */

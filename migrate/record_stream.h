@@ -38,6 +38,7 @@ struct record_config {
 	uint32_t generation; /* from 1; no other recording's */
 	bool ring, raw, by_thread;
 	uint64_t draw_below; /* of 2^32 */
+	uint64_t log_of_rest; /* of the share that is not drawn, as draw_log() gives it; above 0 */
 	uint64_t key[4];     /* of the ids; the first also seeds the draws */
 	uint64_t zero_id;    /* what the network makes of 0 */
 	unsigned char uuid[RECORD_UUID_BYTES];

@@ -41,6 +41,23 @@ INLINE void *next_malloc_fast(size_t bytes)
 	return block;
 }
 
+/* The same for a class whose slots are kept empty, so that every malloc of it comes to the slow path: from the page that
+ * would be in them. */
+INLINE void *next_malloc_unslotted(unsigned class)
+{
+	struct next_heap *heap = next_heap_self;
+	struct next_page *page = class < NEXT_BINS ? heap->queue[class] : NULL;
+	/* relaxed, all three: this thread's own page; of `suspect' see misuse.h */
+	if (unlikely(!page || !page->in_slot || load_relaxed(&page->suspect)))
+		return NULL;
+	_Atomic uint64_t *current = page->current;
+	uint64_t word = load_relaxed(current);
+	if (unlikely(word == 0))
+		return NULL;
+	store_relaxed(current, word & (word - 1));
+	return page->current_start + lowest_bit(word) * page->block_bytes;
+}
+
 /* The countdown of a page of this thread came to its end with a free that is done. */
 void next_free_countdown(struct next_page *page);
 

@@ -17,7 +17,6 @@
 #include "next/free.h"
 #include "next/heap.h"
 #include "next/huge.h"
-#include "next/misuse.h"
 #include "next/page.h"
 #include "next/segment.h"
 #include "next/site.h"
@@ -91,18 +90,6 @@ void *next_malloc(size_t bytes)
 	if (likely(bytes <= NEXT_BIN_MAX_BYTES))
 		return bin_refill(bytes + (bytes == 0));
 	return large_malloc(bytes, &zero);
-}
-
-void *next_malloc_unslotted(size_t bytes)
-{
-	if (likely(bytes && bytes <= NEXT_BIN_MAX_BYTES)) {
-		struct next_page *page = next_heap_self->queue[next_class_of(bytes)];
-		/* relaxed: this thread's own page */
-		if (likely(page && page->in_slot && !misuse_suspects(page) &&
-			   load_relaxed(page->current)))
-			return page_pop(page);
-	}
-	return next_malloc(bytes);
 }
 
 void *next_malloc_site(size_t bytes, uint32_t site)

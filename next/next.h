@@ -114,9 +114,6 @@ MUST_USE bool next_cohort_is_below(uint32_t door);
 /* 0 <= bytes <= PTRDIFF_MAX; 0 gives a unique smallest block. Ignores the doors (the caller asked). */
 MUST_USE void *next_malloc(size_t bytes);
 MUST_USE void *next_calloc(size_t bytes); /* zeroed; the caller has multiplied */
-/* The same where the class's slot is kept empty, so that every malloc comes here: first from the page that would be in
- * it. */
-MUST_USE void *next_malloc_unslotted(size_t bytes);
 /* The same, small blocks of one `site` side by side. */
 MUST_USE void *next_malloc_site(size_t bytes, uint32_t site);
 /* alignment: a power of two, any size. */

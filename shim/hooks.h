@@ -39,8 +39,8 @@ void shim_at_sample(unsigned class, bool by_next, uint64_t ns);
 /* --- what watch.h sees ----------------------------------------------------------------------------
  *
  * Between shim_record() and its end: mallocs after the act, frees before it, reallocs on both sides; only
- * calls that gave a block. Frees and reallocs of blocks in slots that map_watch() marked, whoever allocated
- * them. Out of malloc and free themselves: errno is kept, nothing waits for anybody, what is allocated inside
+ * calls that gave a block. Frees and reallocs of the blocks that have a mark (marks.h), which these
+ * functions set and clear, whoever allocated them. Out of malloc and free themselves: errno is kept, nothing waits for anybody, what is allocated inside
  * is not told again if the implementation sees to that. Implemented by migrate/record.c. */
 
 /* The pool and the layer that served a block, or serves its free. */
@@ -57,14 +57,9 @@ enum shim_served {
 	SHIM_SERVED_NEXT,
 };
 
-/* Before a malloc: what is to be told of it. */
-enum shim_wish {
-	SHIM_TELL_NOTHING,
-	SHIM_TELL_ADDRESS, /* shim_at_address() alone */
-	SHIM_TELL_ALL,	   /* one of the next three */
-};
-MUST_USE enum shim_wish shim_before_malloc(void);
-void shim_at_address(void *block);
+/* Before a malloc that watch_may_pass() did not let pass: whether one of the next three is to be called. It says there, too,
+ * how many of the thread's mallocs that follow pass without it. */
+MUST_USE bool shim_before_malloc(void);
 void shim_at_malloc(void *block, size_t bytes, enum shim_served served);
 void shim_at_calloc(void *block, size_t count, size_t bytes, enum shim_served served);
 void shim_at_aligned(void *block, size_t alignment, size_t bytes, enum shim_served served);

@@ -33,6 +33,7 @@ libhakmem_la_SOURCES += \
 	shim/linker.h \
 	shim/malloc.c \
 	shim/malloc.h \
+	shim/marks.h \
 	shim/operators.c \
 	shim/quarantine.c \
 	shim/quarantine.h \
@@ -44,5 +45,7 @@ libhakmem_la_SOURCES += \
 
 # What it tells of goes to migrate/.
 if MIGRATION
-libhakmem_la_SOURCES += shim/watch.c
+libhakmem_la_SOURCES += \
+	shim/marks.c \
+	shim/watch.c
 endif

@@ -184,34 +184,42 @@ void *shim_malloc_from(unsigned word, size_t bytes, uint32_t site, bool by_site)
 	    unlikely(next_take_sample()))
 		return malloc_sampled(bytes, site, by_site);
 	enum shim_backend backend = HAKMEM_MIGRATION ? shim_route_resolve(class, word) : SHIM_UNSET;
-	if (word & SHIM_RECORD && backend == SHIM_NEXT && !by_site && bytes <= PTRDIFF_MAX) {
-		void *block = next_malloc_unslotted(bytes);
-		return likely(block != NULL) ? block : next_failed(bytes);
-	}
-	return malloc_from(backend, bytes, site, by_site);
+	void *block = NULL;
+	if (word & SHIM_RECORD && backend == SHIM_NEXT && !by_site)
+		block = next_malloc_unslotted(class);
+	return block ? block : malloc_from(backend, bytes, site, by_site);
 }
 
-/* The word is none of the three backends. */
-static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site)
+static NOINLINE void *malloc_attended(size_t bytes, uint32_t site, bool by_site, unsigned class,
+				      unsigned word)
 {
-	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
+	shim_at_attention();
+	if (word & SHIM_RECORD)
+		return watch_malloc(bytes, site, by_site, class, word);
+	return shim_malloc_from(word, bytes, site, by_site);
+}
+
+/* The word of the class is none of the three backends. Tail calls alone, for those that are only watched. */
+static NOINLINE void *malloc_otherwise(size_t bytes, uint32_t site, bool by_site, unsigned class,
+				       unsigned word)
+{
 	if (HAKMEM_MIGRATION && word & SHIM_ATTEND)
-		shim_at_attention();
-	if (HAKMEM_MIGRATION && word & SHIM_RECORD)
-		return watch_malloc(word, bytes, site, by_site);
+		return malloc_attended(bytes, site, by_site, class, word);
+	if (HAKMEM_MIGRATION && likely(word & SHIM_RECORD))
+		return watch_malloc(bytes, site, by_site, class, word);
 	return shim_malloc_from(word, bytes, site, by_site);
 }
 
 INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
 {
-	unsigned route = shim_route_word_of(next_class_of(bytes));
+	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.malloc(bytes);
 	if (likely(route == SHIM_NEXT))
 		return by_site ? malloc_from_site(bytes, site) : malloc_from_next(bytes);
 	if (HAKMEM_MIGRATION && likely(route == SHIM_LEGACY))
 		return malloc_from_legacy(bytes, site);
-	return malloc_otherwise(bytes, site, by_site);
+	return malloc_otherwise(bytes, site, by_site, class, route);
 }
 
 /* The one slow path of malloc, always a tail call: the return address is the program's, and serves
@@ -285,20 +293,44 @@ static COLD bool free_checked(void *block, unsigned kind)
 	       checked_free(block, (enum map_kind)kind, NO_CLAIM);
 }
 
+static NOINLINE void free_legacy(void *block)
+{
+	legacy_free(shim_legacy_thread(), block);
+}
+
+static NOINLINE void free_special(void *block)
+{
+	if (next_free(block))
+		return;
+	check_neighbour(block);
+	free_stranger(block);
+}
+
+/* Tail calls alone, for those that are only watched. */
+INLINE void free_unchecked(void *block, unsigned kind)
+{
+	if (HAKMEM_MIGRATION && kind == MAP_LEGACY)
+		free_legacy(block);
+	else if (is_newcomer(block, kind))
+		free_stranger(block);
+	else if (HAKMEM_MIGRATION && unlikely(kind & MAP_WATCHED))
+		watch_free(block, (enum map_kind)(kind & ~(unsigned)MAP_WATCHED));
+	else
+		free_special(block);
+}
+
+static COLD void free_perhaps_checked(void *block, unsigned kind)
+{
+	if (!free_checked(block, kind))
+		free_unchecked(block, kind);
+}
+
 static NOINLINE void free_ours(void *block, unsigned kind)
 {
-	if (unlikely(checked_on()) && free_checked(block, kind))
-		return;
-	if (HAKMEM_MIGRATION && kind == MAP_LEGACY) {
-		legacy_free(shim_legacy_thread(), block);
-	} else if (is_newcomer(block, kind)) {
-		free_stranger(block);
-	} else if (HAKMEM_MIGRATION && unlikely(kind & MAP_WATCHED)) {
-		watch_free(block, (enum map_kind)(kind & ~(unsigned)MAP_WATCHED));
-	} else if (!next_free(block)) {
-		check_neighbour(block);
-		free_stranger(block);
-	}
+	if (unlikely(checked_on()))
+		free_perhaps_checked(block, kind);
+	else
+		free_unchecked(block, kind);
 }
 
 void shim_free_unwatched(void *block, enum map_kind kind)
@@ -458,6 +490,11 @@ void *shim_calloc_from(unsigned word, size_t bytes)
 		return malloc_checked(bytes, 0, true, backend == SHIM_LEGACY);
 	if (backend == SHIM_SYSTEM)
 		return shim_system.calloc(1, bytes);
+	if (word & SHIM_RECORD && backend == SHIM_NEXT && bytes <= CALLOC_FAST_MAX_BYTES) {
+		block = zeroed(next_malloc_unslotted(next_class_of(bytes)), bytes);
+		if (likely(block != NULL))
+			return block;
+	}
 	if (backend == SHIM_NEXT && bytes <= PTRDIFF_MAX)
 		block = next_calloc(bytes);
 	return block ? block : zeroed(malloc_from(backend, bytes, 0, false), bytes);

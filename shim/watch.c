@@ -3,11 +3,12 @@
 #include "shim/watch.h"
 
 #include "legacy/legacy.h"
-#include "next/types.h"
+#include "next/fast.h"
 #include "shim/aligned.h"
 #include "shim/hooks.h"
 #include "shim/init.h"
 #include "shim/malloc.h"
+#include "shim/marks.h"
 
 _Static_assert(SHIM_SERVED_LEGACY - SHIM_SERVED_LEGACY_LAYER == LEGACY_LAYERS,
 	       "one name for each of legacy's layers");
@@ -70,25 +71,48 @@ static enum shim_served served_by(const void *block, const struct before *before
 	return owner == SHIM_SERVED_LEGACY ? legacy_layer(before) : owner;
 }
 
-/* After a malloc. */
-static bool may_tell(void *block, enum shim_wish wish)
+_Atomic uint64_t watch_era;
+
+/* A thread without a heap has no passes, and cannot use one up. */
+INLINE bool may_pass(void)
 {
-	if (block && wish == SHIM_TELL_ADDRESS)
-		shim_at_address(block);
-	return block && wish == SHIM_TELL_ALL;
+	uint64_t *passes = next_heap_self->room;
+	/* relaxed: an era begins before any route has SHIM_RECORD for it; who is late was in flight */
+	if (*passes - load_relaxed(&watch_era) - 1 >= WATCH_PASSES_MAX)
+		return false;
+	--*passes;
+	return true;
 }
 
-void *watch_malloc(unsigned word, size_t bytes, uint32_t site, bool by_site)
+static bool is_told(void)
+{
+	return !may_pass() && shim_before_malloc();
+}
+
+static NOINLINE void *malloc_asked(size_t bytes, uint32_t site, bool by_site, unsigned class,
+				   unsigned word)
 {
 	struct before before;
-	enum shim_wish wish = shim_before_malloc();
-	if (likely(wish == SHIM_TELL_NOTHING))
+	if (!shim_before_malloc())
 		return shim_malloc_from(word, bytes, site, by_site);
-	look_before(&before, shim_route_resolve(next_class_of(bytes), word), bytes);
+	look_before(&before, shim_route_resolve(class, word), bytes);
 	void *block = shim_malloc_from(word, bytes, site, by_site);
-	if (may_tell(block, wish))
+	if (block)
 		shim_at_malloc(block, bytes, served_by(block, &before));
 	return block;
+}
+
+void *watch_malloc(size_t bytes, uint32_t site, bool by_site, unsigned class, unsigned word)
+{
+	if (unlikely(!may_pass()))
+		return malloc_asked(bytes, site, by_site, class, word);
+	/* What shim_malloc_from() comes to, for the most common case. */
+	if (likely(word == (SHIM_NEXT | SHIM_RECORD) && !by_site)) {
+		void *block = next_malloc_unslotted(class);
+		if (likely(block != NULL))
+			return block;
+	}
+	return shim_malloc_from(word, bytes, site, by_site);
 }
 
 static enum shim_backend backend_of(size_t bytes)
@@ -101,10 +125,11 @@ void *watch_calloc(size_t bytes, size_t each_bytes)
 {
 	struct before before;
 	unsigned class = next_class_of(bytes), word = shim_route_word_of(class);
-	enum shim_wish wish = shim_before_malloc();
+	if (!is_told())
+		return shim_calloc_from(word, bytes);
 	look_before(&before, shim_route_resolve(class, word), bytes);
 	void *block = shim_calloc_from(word, bytes);
-	if (may_tell(block, wish))
+	if (block)
 		shim_at_calloc(block, each_bytes ? bytes / each_bytes : 0, each_bytes,
 			       served_by(block, &before));
 	return block;
@@ -114,29 +139,41 @@ void *watch_aligned(size_t alignment, size_t bytes)
 {
 	struct before before;
 	enum shim_backend backend = backend_of(bytes);
-	enum shim_wish wish = shim_before_malloc();
+	if (!is_told())
+		return shim_aligned_from(backend, alignment, bytes);
 	look_before(&before, backend, bytes);
 	void *block = shim_aligned_from(backend, alignment, bytes);
-	if (may_tell(block, wish))
+	if (block)
 		shim_at_aligned(block, alignment, bytes, served_by(block, &before));
 	return block;
 }
 
 void watch_tell_free(void *block, enum map_kind kind)
 {
+	if (marks_has(block))
+		shim_at_free(block, kind);
+}
+
+static NOINLINE void free_marked(void *block, enum map_kind kind)
+{
 	shim_at_free(block, kind);
+	shim_free_unwatched(block, kind);
 }
 
 void watch_free(void *block, enum map_kind kind)
 {
-	watch_tell_free(block, kind);
-	shim_free_unwatched(block, kind);
+	if (unlikely(marks_has(block)))
+		free_marked(block, kind);
+	else if (likely(kind == MAP_NEXT))
+		next_free_in_slot(block, (uintptr_t)block >> MAP_SLOT_SHIFT);
+	else
+		shim_free_unwatched(block, kind);
 }
 
 void *watch_realloc(void *block, size_t bytes, enum map_kind kind)
 {
 	struct before before;
-	if (!shim_at_realloc(block, kind))
+	if (!marks_has(block) || !shim_at_realloc(block, kind))
 		return shim_realloc_unwatched(block, bytes, kind);
 	look_before(&before, backend_of(bytes), bytes);
 	void *after = shim_realloc_unwatched(block, bytes, kind);

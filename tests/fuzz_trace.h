@@ -48,19 +48,19 @@ INLINE void fuzz_check_operation(const struct track_operation *operation, unsign
 	}
 }
 
-INLINE bool fuzz_track(struct trace_reader *reader, size_t bytes)
+/* blocks: more than the trace can have. */
+INLINE bool fuzz_track(struct trace_reader *reader, size_t blocks)
 {
 	struct track_operation operation;
 	struct trace_error error;
 	enum trace_status status;
 	struct track track;
 	uint64_t last_ns = 0;
-	/* No format has an allocation in fewer than two bytes. */
-	unsigned char *lives = calloc(bytes + 1, 1);
+	unsigned char *lives = calloc(blocks, 1);
 
 	track_open(&track, reader);
 	while ((status = track_next(&track, &operation, &error)) == TRACE_OK) {
-		fuzz_check_operation(&operation, lives, bytes + 1);
+		fuzz_check_operation(&operation, lives, blocks);
 		require(operation.time_ns >= last_ns);
 		require(operation.thread < track.thread_count);
 		last_ns = operation.time_ns;
@@ -108,26 +108,47 @@ INLINE void fuzz_compile(const struct compile_scan *scan, struct trace_reader *r
 	trace_close(reader);
 }
 
-INLINE int fuzz_trace(const char *format, const uint8_t *data, size_t bytes)
+struct fuzz_input {
+	const char *format;
+	const uint8_t *data;
+	size_t bytes;
+};
+typedef struct trace_reader *fuzz_opener(const struct fuzz_input *input, struct trace_error *error);
+
+/* Whatever opens the input: read once, and if there is no error in it once more as a program for the replay. */
+INLINE int fuzz_trace_by(fuzz_opener *open, const struct fuzz_input *input, size_t blocks)
 {
 	struct trace_error error;
 	struct compile_scan scan;
-	struct trace_reader *reader = trace_open_memory(data, bytes, format, &error);
+	struct trace_reader *reader = open(input, &error);
 
 	if (!reader) {
 		fuzz_check_error(&error);
 		return 0;
 	}
-	if (!fuzz_track(reader, bytes))
+	if (!fuzz_track(reader, blocks))
 		return 0;
-	reader = trace_open_memory(data, bytes, format, &error);
+	reader = open(input, &error);
 	require(reader && compile_scan(&scan, reader, &error));
 	trace_close(reader);
-	reader = trace_open_memory(data, bytes, format, &error);
+	reader = open(input, &error);
 	require(reader != NULL);
 	fuzz_compile(&scan, reader);
 	compile_scan_free(&scan);
 	return 0;
+}
+
+INLINE struct trace_reader *fuzz_open_memory(const struct fuzz_input *input,
+					     struct trace_error *error)
+{
+	return trace_open_memory(input->data, input->bytes, input->format, error);
+}
+
+/* No format of these has an allocation in fewer than two bytes. */
+INLINE int fuzz_trace(const char *format, const uint8_t *data, size_t bytes)
+{
+	struct fuzz_input input = { format, data, bytes };
+	return fuzz_trace_by(fuzz_open_memory, &input, bytes + 1);
 }
 
 #endif

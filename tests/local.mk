@@ -271,6 +271,7 @@ unit_tests += \
 	tests/migrate_checked_test \
 	tests/migrate_control_test \
 	tests/migrate_drain_test \
+	tests/migrate_draw_test \
 	tests/migrate_file_test \
 	tests/migrate_guard_test \
 	tests/migrate_hash_test \
@@ -284,6 +285,7 @@ tests_migrate_control_test_SOURCES = tests/migrate_control_test.c migrate/tool/c
 tests_migrate_control_test_LDADD = $(shim_ldadd)
 tests_migrate_checked_test_LDADD = $(shim_ldadd)
 tests_migrate_drain_test_LDADD = $(shim_ldadd)
+tests_migrate_draw_test_LDADD = $(unit_ldadd) -lm
 tests_migrate_file_test_LDADD = $(shim_ldadd)
 tests_migrate_guard_test_LDADD = $(shim_ldadd)
 tests_migrate_hash_test_LDADD = $(unit_ldadd)
@@ -366,6 +368,8 @@ EXTRA_DIST += \
 	tests/fuzz \
 	tests/fuzz.d/api \
 	tests/fuzz.d/trace_android/all.txt \
+	tests/fuzz.d/trace_babeltrace/events \
+	tests/fuzz.d/trace_babeltrace/lttng \
 	tests/fuzz.d/trace_ctf/stream \
 	tests/fuzz.d/trace_logalloc/munged.txt \
 	tests/fuzz.d/trace_logalloc/plain.txt \
@@ -375,6 +379,7 @@ EXTRA_DIST += \
 	tests/fuzz_plan.c \
 	tests/fuzz_trace.h \
 	tests/fuzz_trace_android.c \
+	tests/fuzz_trace_babeltrace.c \
 	tests/fuzz_trace_ctf.c \
 	tests/fuzz_trace_logalloc.c \
 	tests/fuzz_trace_mtrace.c \

@@ -5,6 +5,7 @@
 Run by make check, which sets top_builddir and HAKMEM_LIB.
 """
 import collections
+import json
 import os
 import random
 import re
@@ -80,7 +81,7 @@ class RecordTest(unittest.TestCase):
                 tid, name, *numbers = line.split()
                 old, address, count, size = (int(number, 16) for number in numbers)
                 fields = {"free": {"address": address}, "realloc_begin": {"old": old},
-                          "realloc": {"old": old, "address": address, "size": size},
+                          "realloc": {"address": address, "size": size},
                           "malloc": {"address": address, "size": size},
                           "calloc": {"address": address, "count": count, "size": size},
                           "aligned_alloc": {"address": address, "alignment": count, "size": size},
@@ -130,6 +131,24 @@ class RecordTest(unittest.TestCase):
                 seen.add(event.served)
         # Every layer of next, and of legacy the ring, the active pages and fresh ones at least.
         self.assertLessEqual({1, 2, 3, 4, 5, 6, 7, 9}, seen)
+
+    def test_trace_info_tells_pools_and_layers(self):
+        for route in ("old", "next"):
+            trace = self.operate("", "-n", "20000", "-r", route)
+            self.assertEqual(trace.lost, 0)
+            names = re.search(r"enum : u4 \{([^}]*)\} served", trace.metadata)[1]
+            names = {int(number): name for name, number in re.findall(r"(\w+) = (\d+)", names)}
+            wanted = {"served_by": collections.Counter(), "freed_in": collections.Counter()}
+            for event in trace.events():
+                if event.name in (*ALLOCATES, "realloc"):
+                    wanted["served_by"][names[event.served]] += 1
+                elif event.name == "free":
+                    wanted["freed_in"][names[event.served]] += 1
+            done = subprocess.run([HAKMEM, "trace", "info", "--json", self.folder],
+                                  capture_output=True, text=True, check=True)
+            info = json.loads(done.stdout)
+            self.assertEqual({key: info[key] for key in wanted}, wanted)
+            self.assertGreater(len(wanted["served_by"]), 3)
 
     def test_addresses_are_hidden(self):
         """Two recordings of one program have the same blocks under other names."""
@@ -375,6 +394,16 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(done.returncode, expect, done.stderr)
         return done.stdout if expect == 0 else done.stderr
 
+    def allocate_when_told(self):
+        """A program with control that allocates 10,000 blocks of mid for each line of its input."""
+        return subprocess.Popen([HAKMEM, "run", "--control", "--plan", "all=next", "--",
+                                 sys.executable, "-c", "import sys\nprint('there', flush=True)\n"
+                                 "for line in sys.stdin:\n"
+                                 "    x = [bytes(1000 + i) for i in range(10000)]\n"
+                                 "    print('done', flush=True)"],
+                                env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                text=True)
+
     def traces(self):
         return {name: Trace(os.path.join(self.directory, name))
                 for name in os.listdir(self.directory)}
@@ -389,14 +418,14 @@ class ProgramTest(unittest.TestCase):
             self.assertEqual(trace.lost, 0)
         self.assertEqual(sorted(name.split("-")[0] for name in traces), ["ls"] * 3 + ["sh"])
 
+    def test_the_command_itself_is_not_recorded(self):
+        """What it starts is, by the same environment."""
+        self.hakmem("run", "--plan", "all=next", "--record", self.directory, "--", "/bin/sh", "-c",
+                    '"$0" classes >/dev/null && "$0" run -- /bin/ls / >/dev/null', HAKMEM)
+        self.assertEqual(sorted(name.split("-")[0] for name in self.traces()), ["ls", "sh"])
+
     def test_start_and_stop(self):
-        with subprocess.Popen([HAKMEM, "run", "--control", "--plan", "all=next", "--",
-                               sys.executable, "-c", "import sys\nprint('there', flush=True)\n"
-                               "for line in sys.stdin:\n"
-                               "    x = [bytes(1000 + i) for i in range(10000)]\n"
-                               "    print('done', flush=True)"],
-                              env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as program:
+        with self.allocate_when_told() as program:
             def go_on():
                 program.stdin.write("go\n")
                 program.stdin.flush()
@@ -430,6 +459,27 @@ class ProgramTest(unittest.TestCase):
             for trace in self.traces().values():
                 trace.check(ring=trace.env["mode"] == "ring")
             program.stdin.close()
+
+    def test_a_small_share_leaves_nothing_to_the_next_recording(self):
+        """What a thread may let pass in one recording it may not in another."""
+        with self.allocate_when_told() as program:
+            pid = str(program.pid)
+            self.assertEqual(program.stdout.readline(), "there\n")
+            counts = []
+            for share in ("0.0001%", "100%", "0.0001%", "100%"):
+                self.hakmem("record", "start", pid, "--dir", self.directory, "--classes", "mid",
+                            "--share", share)
+                program.stdin.write("go\n")
+                program.stdin.flush()
+                self.assertEqual(program.stdout.readline(), "done\n")
+                said = self.hakmem("record", "stop", pid)
+                trace = Trace(said.split(": ")[0])
+                trace.check()
+                counts.append(sum(event.name in ALLOCATES for event in trace.events()))
+            program.stdin.close()
+        self.assertLess(max(counts[0::2]), 10)
+        self.assertIn(counts[1], range(9000, 15000))
+        self.assertIn(counts[3], range(9000, 15000))
 
     def test_usage(self):
         for arguments in (("record",), ("record", "begin", "1"), ("record", "start", "1"),

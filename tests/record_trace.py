@@ -18,8 +18,8 @@ EVENTS = {
     5: ("aligned_alloc", (("address", 6), ("alignment", 2), ("size", 2))),
     6: ("aligned_alloc", (("address", 6), ("alignment", 8), ("size", 8))),
     7: ("realloc_begin", (("old", 6),)),
-    8: ("realloc", (("old", 6), ("address", 6), ("size", 2))),
-    9: ("realloc", (("old", 6), ("address", 6), ("size", 8))),
+    8: ("realloc", (("address", 6), ("size", 2))),
+    9: ("realloc", (("address", 6), ("size", 8))),
     10: ("thread_end", (("reserved", 1),)),
 }
 ALLOCATES = ("malloc", "calloc", "aligned_alloc")
@@ -141,19 +141,22 @@ class Trace:
             if event.time > self.complete:
                 break
             fields = event.fields
+            if event.name != "realloc":
+                need(event.stream not in moving or self.lost, event, "amid a realloc")
+                moving.pop(event.stream, None)
             if event.name in GIVES_BACK:
                 key = fields["address" if event.name == "free" else "old"]
                 need(ring or key in live, event, "of a block that is not live")
                 live.pop(key, None)
                 if event.name == "realloc_begin":
-                    need(event.stream not in moving or self.lost, event, "in another one")
                     moving[event.stream] = key
             elif event.name == "realloc":
                 begun = moving.pop(event.stream, None)
-                need(ring or begun == fields["old"], event, "without its begin")
-                key = fields["address"] or fields["old"]
+                need(ring or self.lost or begun is not None, event, "without its begin")
+                key = fields["address"] or begun
                 need(key not in live, event, "gives a block that is live")
-                live[key] = fields["size"]
+                if key is not None:
+                    live[key] = fields["size"]
             elif event.name in ALLOCATES:
                 need(fields["address"] not in live, event, "gives a block that is live")
                 live[fields["address"]] = fields["size"]

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import struct
@@ -435,6 +436,20 @@ class OtherTracers(Case):
         self.write("session/ust/uid/0/metadata", "/* CTF 1.8 */\ntrace { rubbish")
         self.assertIn("libbabeltrace2", run("trace", "info", self.path("session"), status=1).stderr)
 
+    def test_what_the_library_dies_of_is_an_error(self):
+        """2.0.4 divides by the frequency that this clock lacks; another version may say so, or read it."""
+        deep = lttng_trace(self.path("session"), self.EVENTS)
+        with open(os.path.join(deep, "metadata"), encoding="ascii") as file:
+            metadata = file.read()
+        self.write("session/ust/uid/0/metadata", metadata.replace("freq =", "frequent ="))
+        for command in ("info", "import"):
+            done = subprocess.run([HAKMEM, "trace", command, self.path("session")], env=ENVIRONMENT,
+                                  capture_output=True, text=True, check=False)
+            self.assertIn(done.returncode, (0, 1), done.stderr)
+            if done.returncode:
+                self.assertRegex(done.stderr, r"\Ahakmem trace \w+: .*: libbabeltrace2: .*\n\Z")
+                self.assertFalse(os.path.exists(self.path("session.hakmem")))
+
     def test_our_own_format_by_way_of_the_library_says_the_same(self):
         lines = random_trace(4000, 3, 6)
         run("trace", "import", self.trace(lines), "-o", self.path("ctf"))
@@ -447,6 +462,29 @@ class OtherTracers(Case):
         for key in ("allocations", "reallocations", "frees", "peak_bytes", "peak_blocks", "all",
                     "classes"):
             self.assertEqual(ours[key], theirs[key], key)
+
+
+def long_trace(folder, packets):
+    """A trace in our format that is written quickly: one thread, and in each packet 182 mallocs and their frees."""
+    import_of = os.path.join(os.path.dirname(folder), "one.txt")
+    with open(import_of, "w", encoding="ascii") as file:
+        file.write("7: malloc 0x10 100 5 6\n7: free 0x10 7 8\n")
+    run("trace", "import", import_of, "-o", folder)
+    with open(os.path.join(folder, "stream-1"), "rb") as file:
+        ident = file.read(20)[4:]
+    pairs = (4096 - 88) // (12 + 10)
+    body = b"".join(struct.pack("<IHIH", 1 | i << 4, 16 * (i + 1), 0, 100) for i in range(pairs))
+    body += b"".join(struct.pack("<IHI", 0 | (pairs + i) << 4, 16 * (i + 1), 0) for i in range(pairs))
+    with open(os.path.join(folder, "stream-1"), "wb") as file:
+        for number in range(packets):
+            begin = number << 24  # an event has its low 24 bits
+            file.write(struct.pack("<I16sIQQQQQQQII", 0xC1FC1FC1, ident, 0, 1, begin, begin + 2 * pairs,
+                                   (88 + len(body)) * 8, 4096 * 8, number, 0, 7, 2 * pairs))
+            file.write(body.ljust(4096 - 88, b"\0"))
+    with open(os.path.join(folder, "stream-0"), "r+b") as file:
+        file.seek(40)
+        file.write(struct.pack("<Q", packets << 24))
+    return 2 * pairs * packets
 
 
 class Replay(Case):
@@ -504,6 +542,28 @@ class Replay(Case):
                                     for i in range(64)))
         shown = run_json("replay", text, "--preload", "glibc")
         self.assertLess(shown["peak_rss_bytes"], 4 << 20)
+
+    @unittest.skipUnless(exports_malloc(), "a sanitizer's shadow takes terabytes of addresses")
+    def test_a_trace_larger_than_memory_is_streamed(self):
+        """164 MB of trace, 233 MB of compiled operations, and room for 128 MiB in each process."""
+        limit = 128 << 20
+        operations = long_trace(self.path("long"), 40000)
+        self.assertGreater(os.path.getsize(self.path("long/stream-1")), limit)
+        self.assertGreater(operations * 16, limit)
+
+        def confine():
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+        info = json.loads(run("trace", "info", self.path("long"), "--json", preexec_fn=confine).stdout)
+        self.assertEqual((info["operations"], info["all"]["end_blocks"]), (operations, 0))
+        shown = json.loads(run("replay", self.path("long"), "--plan", "all=next", "--json",
+                               preexec_fn=confine).stdout)
+        self.assertEqual((shown["operations"], shown["end_live_blocks"], shown["failed"]),
+                         (operations, 0, 0))
+        # The limit is one: what does not fit is refused.
+        done = run("replay", self.write("a", "1: malloc 0x10 200000000\n"), "--plan", "all=next", "--json",
+                   preexec_fn=confine)
+        self.assertEqual(json.loads(done.stdout)["failed"], 1)
 
     def test_a_free_waits_for_its_malloc(self):
         # Every block goes from one thread to the next one, round and round.

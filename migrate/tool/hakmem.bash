@@ -176,7 +176,7 @@ _hakmem_traces()
 	replay,*) options+=' --plan --flip --preload --threads --pace --order=recorded --format --process --lib --json' ;;
 	compare,*)
 		options+=' --old --new --peer --rounds --html --guardrails --print-guardrails --threads --pace'
-		options+=' --format --lib --json'
+		options+=' --format --process --lib --json'
 		;;
 	advise,*) options+=' --json' ;;
 	esac

@@ -24,25 +24,15 @@
 
 struct arguments {
 	struct compare *compare;
-	const char *old, *new, *library, *html, *format;
+	struct prepare_source source; /* of all traces, but for their paths */
+	struct prepare_manner manner;
+	const char *old, *new, *html;
 	const char *peers[COMPARE_SIDES];
-	unsigned peer_count, threads;
-	bool pace, json;
+	unsigned peer_count;
+	bool json;
 };
 
-enum { KEY_OLD = 256, KEY_NEW, KEY_PEER, KEY_HTML, KEY_GUARDS, KEY_PRINT_GUARDS, KEY_THREADS, KEY_PACE, KEY_FORMAT };
-
-static unsigned read_number(struct argp_state *state, const char *text, const char *option,
-			    unsigned most)
-{
-	char *end;
-
-	errno = 0;
-	unsigned long value = strtoul(text, &end, 10);
-	if (errno || *end || end == text || value < 1 || value > most)
-		argp_error(state, "%s: expected a number from 1 to %u", option, most);
-	return (unsigned)value;
-}
+enum { KEY_OLD = 256, KEY_NEW, KEY_PEER, KEY_HTML, KEY_GUARDS, KEY_PRINT_GUARDS };
 
 static void add_trace(struct argp_state *state, struct compare *compare, const char *path)
 {
@@ -60,6 +50,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	struct compare *compare = arguments->compare;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->source;
+		state->child_inputs[1] = &arguments->manner;
+		return 0;
 	case KEY_OLD:
 		arguments->old = argument;
 		return 0;
@@ -72,7 +66,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		arguments->peers[arguments->peer_count++] = argument;
 		return 0;
 	case 'r':
-		compare->rounds = read_number(state, argument, "--rounds", ROUNDS_MOST);
+		compare->rounds = prepare_number(state, "--rounds", argument, ROUNDS_MOST);
 		return 0;
 	case KEY_HTML:
 		arguments->html = argument;
@@ -84,18 +78,6 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_PRINT_GUARDS:
 		guards_print();
 		exit(EXIT_OK);
-	case KEY_THREADS:
-		arguments->threads = read_number(state, argument, "--threads", 4096);
-		return 0;
-	case KEY_PACE:
-		arguments->pace = true;
-		return 0;
-	case KEY_FORMAT:
-		arguments->format = argument;
-		return 0;
-	case 'l':
-		arguments->library = argument;
-		return 0;
 	case 'j':
 		arguments->json = true;
 		return 0;
@@ -133,16 +115,6 @@ static const struct argp_option options[] = {
 	{ .name = "print-guardrails",
 	  .key = KEY_PRINT_GUARDS,
 	  .doc = "Print the thresholds, as the file has them, and do nothing else" },
-	{ .name = "threads",
-	  .key = KEY_THREADS,
-	  .arg = "N",
-	  .doc = "Let N threads do what the trace's own did" },
-	{ .name = "pace", .key = KEY_PACE, .doc = "Not as fast as possible, but as it was recorded" },
-	{ .name = "format",
-	  .key = KEY_FORMAT,
-	  .arg = "FORMAT",
-	  .doc = "memory_replay, mtrace or logalloc; default: what it looks like" },
-	{ .name = "lib", .key = 'l', .arg = "FILE", .doc = "The hakmem library, as for hakmem run" },
 	{ .name = "json", .key = 'j', .doc = "Print one JSON object" },
 	{ .name = NULL },
 };
@@ -159,7 +131,7 @@ static bool set_sides(struct arguments *arguments)
 	if (!tool_read_plan(compare->name, arguments->old, &plan, &text) ||
 	    !tool_read_plan(compare->name, arguments->new, &plan, &text))
 		exit(EXIT_USAGE);
-	if (!library_find(compare->name, arguments->library, library))
+	if (!library_find(compare->name, arguments->manner.library, library))
 		return false;
 	compare->side[COMPARE_OLD] = (struct engine_side){
 		.label = "old", .plan = arguments->old, .library = library
@@ -190,7 +162,8 @@ static bool prepare_trace(struct arguments *arguments, struct compare_trace *tra
 	unsigned rows[COMPARE_ROWS];
 	size_t count = 0;
 
-	trace->source.format = arguments->format;
+	trace->source.format = arguments->source.format;
+	trace->source.process = arguments->source.process;
 	trace->info = info_read(compare->name, &trace->source);
 	if (!trace->info || engine_is_interrupted() ||
 	    !prepare_scan(compare->name, &trace->source, &trace->scan))
@@ -205,9 +178,9 @@ static bool prepare_trace(struct arguments *arguments, struct compare_trace *tra
 			return false;
 		compare->row[row].is_replayed = true;
 		programs[count] = (struct prepare_program){
-			.options = { .threads = arguments->threads,
+			.options = { .threads = arguments->manner.threads,
 				     .only = row,
-				     .pace = row == COMPARE_ALL && arguments->pace },
+				     .pace = row == COMPARE_ALL && arguments->manner.pace },
 			.fd = trace->fd[row],
 		};
 		rows[count++] = row;
@@ -390,9 +363,15 @@ static void free_all(struct compare *compare)
 
 int tool_compare(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &prepare_traces_argp },
+		{ .argp = &prepare_manner_argp },
+		{ .argp = NULL },
+	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
+		.children = children,
 		.args_doc = "TRACE...",
 		.doc = "Replay traces on an old plan and a new one, in turns, and say of every size "
 		       "class whether to promote, hold or roll back."

@@ -16,13 +16,13 @@ static const char head[] =
 	"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
 	"<meta name=\"viewport\" content=\"width=device-width\">\n"
 	"<title>hakmem compare</title>\n<style>\n"
-	"body{font:15px/1.5 system-ui,'DejaVu Sans',sans-serif;color:#222;max-width:1140px;"
+	"body{font:15px/1.5 system-ui,'DejaVu Sans',sans-serif;color:#222;max-width:1280px;"
 	"margin:2em auto;padding:0 1em}\n"
 	"h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.2em;margin:2em 0 .5em}\n"
 	"table{border-collapse:collapse;width:100%;font-size:.9em}\n"
 	"th,td{padding:.25em .6em;border-bottom:1px solid #e4e6ea;text-align:right;"
 	"white-space:nowrap}\n"
-	"th:first-child,td:first-child,td.why{text-align:left}td.why{white-space:normal;color:#555}\n"
+	"th:first-child,td:first-child,td.why{text-align:left}td.why{white-space:normal;overflow-wrap:anywhere;color:#555}\n"
 	"thead th{border-bottom:2px solid #999;background:#fff;position:sticky;top:0}\n"
 	"td small{color:#777}td.better{color:#00609c}td.worse{color:#b03a00;font-weight:600}\n"
 	".verdict{padding:.7em 1em;border-radius:6px;border-left:6px solid}\n"
@@ -71,7 +71,7 @@ static void put_ratio(FILE *out, const struct estimate *ratio)
 			    ratio->low > 1    ? " class=\"worse\"" :
 						"";
 	fprintf(out, "<td%s>%.2f", style, ratio->point);
-	if (ratio->high > 20 * ratio->low)
+	if (ratio->high > ESTIMATE_NOISE * ratio->low)
 		fputs(" <small>noise</small>", out);
 	else if (!isnan(ratio->low))
 		fprintf(out, " <small>%.2f&ndash;%.2f</small>", ratio->low, ratio->high);
@@ -90,8 +90,9 @@ static void put_head(FILE *out, const struct compare *compare)
 	for (unsigned i = 0; i < compare->traces; i++) {
 		fputs(i ? ", " : " ", out);
 		put_text(out, compare->trace[i].source.path);
-		fprintf(out, " (%" PRIu64 " operations, %" PRIu32 " threads)",
-			compare->trace[i].header.operations, compare->trace[i].header.threads);
+		uint32_t threads = compare->trace[i].header.threads;
+		fprintf(out, " (%" PRIu64 " operations, %" PRIu32 " thread%s)",
+			compare->trace[i].header.operations, threads, threads == 1 ? "" : "s");
 	}
 	fprintf(out, ".</p>\n<p class=\"verdict %s\"><b>%s</b>: ", style_of(compare->verdict),
 		compare_verdict_names[compare->verdict]);

@@ -24,7 +24,7 @@ static const char *ratio_text(const struct estimate *ratio, char out[RATIO_BYTES
 		(void)snprintf(out, RATIO_BYTES, "-");
 	else if (isnan(ratio->low))
 		(void)snprintf(out, RATIO_BYTES, "%.2f", ratio->point);
-	else if (ratio->high > 20 * ratio->low)
+	else if (ratio->high > ESTIMATE_NOISE * ratio->low)
 		(void)snprintf(out, RATIO_BYTES, "%.2f (noise)", ratio->point);
 	else
 		(void)snprintf(out, RATIO_BYTES, "%.2f [%.2f,%.2f]", ratio->point, ratio->low,

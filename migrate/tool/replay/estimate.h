@@ -14,6 +14,8 @@
 
 #define ESTIMATE_LEAST_ROUNDS 5
 #define ESTIMATE_MOST_ROUNDS  1000
+/* An interval wider than this says nothing: it is shown as noise. */
+#define ESTIMATE_NOISE 20
 
 /* How many times as much. */
 struct estimate {

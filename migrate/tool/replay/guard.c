@@ -200,6 +200,11 @@ static enum verdict judge_metric(const struct compare *compare, const struct com
 	if (ratio->high <= guard->most || old * (ratio->high - base) < guard->slack)
 		return VERDICT_PROMOTE;
 	bool surely = ratio->low > guard->most && old * (ratio->low - base) >= guard->slack;
+	if (!surely && ratio->high > ESTIMATE_NOISE * ratio->low) {
+		(void)snprintf(reason, 256, "%s is around %.2f of old, by rounds too unlike each other",
+			       name, ratio->point);
+		return VERDICT_HOLD;
+	}
 	(void)snprintf(reason, 256, "%s is %.2f [%.2f, %.2f] of old, %s %.2f", name, ratio->point,
 		       ratio->low, ratio->high, surely ? "above" : "perhaps above", guard->most);
 	return surely ? VERDICT_ROLL_BACK : VERDICT_HOLD;

@@ -5,8 +5,109 @@
 #include "migrate/tool/replay/engine.h"
 #include "migrate/tool/tool.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* --- the command line --------------------------------------------------------------------------- */
+
+#define THREADS_MOST 4096
+
+enum { KEY_FORMAT = 256, KEY_PROCESS, KEY_THREADS, KEY_PACE };
+
+static const struct argp_option source_options[] = {
+	{ .name = "format",
+	  .key = KEY_FORMAT,
+	  .arg = "FORMAT",
+	  .doc = "memory_replay, mtrace or logalloc; default: what it looks like" },
+	{ .name = "process",
+	  .key = KEY_PROCESS,
+	  .arg = "PID",
+	  .doc = "Of a trace of several processes, this one's part; default: the first" },
+	{ .name = NULL },
+};
+
+static const struct argp_option manner_options[] = {
+	{ .name = "threads",
+	  .key = KEY_THREADS,
+	  .arg = "N",
+	  .doc = "Let N threads do what the trace's own did" },
+	{ .name = "pace", .key = KEY_PACE, .doc = "Not as fast as possible, but as it was recorded" },
+	{ .name = "lib", .key = 'l', .arg = "FILE", .doc = "The hakmem library, as for hakmem run" },
+	{ .name = NULL },
+};
+
+unsigned prepare_number(struct argp_state *state, const char *option, const char *text,
+			unsigned most)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long value = strtoul(text, &end, 10);
+	if (errno || *end || end == text || *text == '-' || value < 1 || value > most)
+		argp_error(state, "%s: expected a number from 1 to %u", option, most);
+	return (unsigned)value;
+}
+
+static error_t parse_source(int key, char *argument, struct argp_state *state)
+{
+	struct prepare_source *source = state->input;
+
+	switch (key) {
+	case KEY_FORMAT:
+		source->format = argument;
+		return 0;
+	case KEY_PROCESS:
+		source->process = prepare_number(state, "--process", argument, UINT32_MAX);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_trace(int key, char *argument, struct argp_state *state)
+{
+	struct prepare_source *source = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (source->path)
+			argp_error(state, "one trace at a time");
+		source->path = argument;
+		return 0;
+	case ARGP_KEY_END:
+		if (!source->path)
+			argp_error(state, "which trace?");
+		return 0;
+	default:
+		return parse_source(key, argument, state);
+	}
+}
+
+static error_t parse_manner(int key, char *argument, struct argp_state *state)
+{
+	struct prepare_manner *manner = state->input;
+
+	switch (key) {
+	case KEY_THREADS:
+		manner->threads = prepare_number(state, "--threads", argument, THREADS_MOST);
+		return 0;
+	case KEY_PACE:
+		manner->pace = true;
+		return 0;
+	case 'l':
+		manner->library = argument;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp prepare_traces_argp = { .options = source_options, .parser = parse_source };
+const struct argp prepare_trace_argp = { .options = source_options, .parser = parse_trace };
+const struct argp prepare_manner_argp = { .options = manner_options, .parser = parse_manner };
+
+/* --- reading ------------------------------------------------------------------------------------ */
 
 struct trace_reader *prepare_open(const char *name, const struct prepare_source *source)
 {

@@ -5,11 +5,31 @@
 
 #include "migrate/tool/replay/compile.h"
 
+#include <argp.h>
+
 /* Which trace. */
 struct prepare_source {
 	const char *path, *format; /* format NULL: told from the trace */
 	uint64_t process;	   /* 0: the first that is in it */
 };
+
+/* The part of a command line that says so, a command's argp_child: --format, --process, and TRACE, which there has to be.
+ * Its input is a struct prepare_source. The second takes no TRACE: the command does. */
+extern const struct argp prepare_trace_argp, prepare_traces_argp;
+
+/* How it is replayed. */
+struct prepare_manner {
+	const char *library; /* NULL: not said */
+	unsigned threads;    /* 0: the trace's own */
+	bool pace;
+};
+
+/* The same for that: --threads, --pace, --lib. */
+extern const struct argp prepare_manner_argp;
+
+/* A whole number from 1 to `most`, or the end of the command. */
+unsigned prepare_number(struct argp_state *state, const char *option, const char *text,
+			unsigned most);
 
 struct prepare_program {
 	struct compile_options options;

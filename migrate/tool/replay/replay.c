@@ -7,7 +7,6 @@
 #include "migrate/tool/tool.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,16 +18,16 @@
 
 struct arguments {
 	struct prepare_source source;
-	const char *plan, *preload, *library;
-	unsigned threads;
-	bool pace, in_order, json;
+	struct prepare_manner manner;
+	const char *plan, *preload;
+	bool in_order, json;
 	struct replay_flip *flips;
 	struct compile_flip moments[REPLAY_FLIPS];
 	double percents[REPLAY_FLIPS]; /* NAN: the moment is a time */
 	unsigned flip_count;
 };
 
-enum { KEY_FLIP = 256, KEY_THREADS, KEY_PACE, KEY_ORDER, KEY_FORMAT, KEY_PROCESS };
+enum { KEY_FLIP = 256, KEY_ORDER };
 
 /* "2.5s", "300ms", "50%" up to the colon, then a plan. */
 static const char *read_flip(struct arguments *arguments, const char *text)
@@ -63,17 +62,17 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 	const char *why;
-	char *end;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->source;
+		state->child_inputs[1] = &arguments->manner;
+		return 0;
 	case 'p':
 		arguments->plan = argument;
 		return 0;
 	case 'P':
 		arguments->preload = argument;
-		return 0;
-	case 'l':
-		arguments->library = argument;
 		return 0;
 	case 'j':
 		arguments->json = true;
@@ -83,34 +82,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (why)
 			argp_error(state, "--flip: %s", why);
 		return 0;
-	case KEY_THREADS:
-		errno = 0;
-		arguments->threads = (unsigned)strtoul(argument, &end, 10);
-		if (errno || *end || arguments->threads < 1 || arguments->threads > 4096)
-			argp_error(state, "--threads: expected a number from 1 to 4096");
-		return 0;
-	case KEY_PACE:
-		arguments->pace = true;
-		return 0;
 	case KEY_ORDER:
 		if (strcmp(argument, "recorded") != 0)
 			argp_error(state, "--order: there is only `recorded'");
 		arguments->in_order = true;
-		return 0;
-	case KEY_FORMAT:
-		arguments->source.format = argument;
-		return 0;
-	case KEY_PROCESS:
-		arguments->source.process = strtoull(argument, NULL, 10);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->source.path)
-			argp_error(state, "one trace at a time");
-		arguments->source.path = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->source.path)
-			argp_error(state, "which trace?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -132,25 +107,11 @@ static const struct argp_option options[] = {
 	  .arg = "LIB",
 	  .doc = "Replay on another malloc library, or `glibc' for none; with a plan, behind "
 		 "hakmem's as its system" },
-	{ .name = "threads",
-	  .key = KEY_THREADS,
-	  .arg = "N",
-	  .doc = "Let N threads do what the trace's own did" },
-	{ .name = "pace", .key = KEY_PACE, .doc = "Not as fast as possible, but as it was recorded" },
 	{ .name = "order",
 	  .key = KEY_ORDER,
 	  .arg = "recorded",
 	  .doc = "All operations one after the other in the order of recording, so that what lives "
 		 "at any moment is what lived then" },
-	{ .name = "format",
-	  .key = KEY_FORMAT,
-	  .arg = "FORMAT",
-	  .doc = "memory_replay, mtrace or logalloc; default: what it looks like" },
-	{ .name = "process",
-	  .key = KEY_PROCESS,
-	  .arg = "PID",
-	  .doc = "Of a trace of several processes, this one's part; default: the first" },
-	{ .name = "lib", .key = 'l', .arg = "FILE", .doc = "The hakmem library, as for hakmem run" },
 	{ .name = "json", .key = 'j', .doc = "Print one JSON object" },
 	{ .name = NULL },
 };
@@ -199,7 +160,7 @@ static bool read_side(const char *name, const struct arguments *arguments, struc
 	*side = (struct engine_side){ .label = "replay" };
 	if (arguments->plan || arguments->flip_count || !arguments->preload) {
 		if (!tool_read_plan(name, arguments->plan, &plan, &plan_text) ||
-		    !library_find(name, arguments->library, library))
+		    !library_find(name, arguments->manner.library, library))
 			return false;
 		side->plan = plan_text;
 		side->library = library;
@@ -210,9 +171,9 @@ static bool read_side(const char *name, const struct arguments *arguments, struc
 static int replay(const char *name, struct arguments *arguments)
 {
 	static char library[PATH_MAX], preload[PATH_MAX], child[PATH_MAX];
-	struct prepare_program program = { .options = { .threads = arguments->threads,
+	struct prepare_program program = { .options = { .threads = arguments->manner.threads,
 							.only = COMPILE_ALL,
-							.pace = arguments->pace,
+							.pace = arguments->manner.pace,
 							.in_order = arguments->in_order,
 							.flips = arguments->moments,
 							.flip_count = arguments->flip_count } };
@@ -258,9 +219,15 @@ static int replay(const char *name, struct arguments *arguments)
 
 int tool_replay(int argc, char **argv)
 {
+	static const struct argp_child children[] = {
+		{ .argp = &prepare_trace_argp },
+		{ .argp = &prepare_manner_argp },
+		{ .argp = NULL },
+	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
+		.children = children,
 		.args_doc = "TRACE",
 		.doc = "Replay a trace and report speed and memory."
 		       "\vA free waits for its malloc and nothing else waits. Every page of a block is "

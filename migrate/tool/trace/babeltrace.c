@@ -148,9 +148,13 @@ static const char *take_fields(const bt_field *payload, struct trace_event *even
 
 	if (event->kind == TRACE_THREAD_END)
 		return NULL;
-	if (event->kind == TRACE_REALLOC || event->kind == TRACE_REALLOC_BEGIN)
-		if (!any_number(payload, old_names, &event->old_address))
+	bool begins = event->kind == TRACE_REALLOC_BEGIN;
+	if ((begins || event->kind == TRACE_REALLOC) &&
+	    !any_number(payload, old_names, &event->old_address)) {
+		if (begins)
 			return "an event without in_ptr";
+		event->old_address = TRACE_UNKNOWN;
+	}
 	if (event->kind == TRACE_REALLOC_BEGIN)
 		return NULL;
 	if (!any_number(payload, pointer_names, &event->address))
@@ -373,7 +377,7 @@ static bool make_graph(struct babeltrace *own, const char *path)
 	       connect_all(own->graph, source, muxer, sink);
 }
 
-struct trace_reader *trace_open_babeltrace(const char *path, struct trace_error *error)
+struct trace_reader *trace_open_babeltrace_here(const char *path, struct trace_error *error)
 {
 	struct trace_reader *reader = calloc(1, sizeof(*reader));
 	struct babeltrace *own = calloc(1, sizeof(*own));

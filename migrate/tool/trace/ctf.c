@@ -34,8 +34,8 @@ const uint8_t ctf_fields[RECORD_EVENTS][4] = {
 	[RECORD_ALIGNED] = { 6, 2, 2 },
 	[RECORD_ALIGNED_LARGE] = { 6, 8, 8 },
 	[RECORD_REALLOC_BEGIN] = { 6 },
-	[RECORD_REALLOC] = { 6, 6, 2 },
-	[RECORD_REALLOC_LARGE] = { 6, 6, 8 },
+	[RECORD_REALLOC] = { 6, 2 },
+	[RECORD_REALLOC_LARGE] = { 6, 8 },
 	[RECORD_THREAD_END] = { 1 },
 	[RECORD_FREE_PRESENT] = { 6, 8 },
 	[RECORD_REALLOC_BEGIN_PRESENT] = { 6, 8 },
@@ -154,9 +154,9 @@ static void fill_event(struct trace_event *event, enum record_event id, const ui
 		event->bytes = field[2];
 		break;
 	case TRACE_REALLOC:
-		event->old_address = field[0];
-		event->address = field[1];
-		event->bytes = field[2];
+		event->old_address = TRACE_UNKNOWN;
+		event->address = field[0];
+		event->bytes = field[1];
 		break;
 	case TRACE_REALLOC_BEGIN:
 		event->old_address = field[0];
@@ -171,8 +171,8 @@ static void fill_event(struct trace_event *event, enum record_event id, const ui
 		event->present_bytes = field[1];
 }
 
-/* Steps over an event's header: its id, and the stream's time. */
-static bool take_header(struct stream *stream, unsigned *id)
+/* Steps over an event's header: its id, who served it, and the stream's time. */
+static bool take_header(struct stream *stream, unsigned *id, unsigned *served)
 {
 	const uint8_t *at = stream->packet + stream->at;
 	size_t left = stream->end - stream->at;
@@ -181,6 +181,7 @@ static bool take_header(struct stream *stream, unsigned *id)
 		return false;
 	uint32_t word = (uint32_t)number_at(at, CTF_COMPACT_BYTES);
 	*id = word & 15;
+	*served = word >> 28;
 	if (*id != RECORD_EXTENDED) {
 		uint64_t mask = (UINT64_C(1) << RECORD_TIME_BITS) - 1;
 		uint64_t low = word >> 4 & mask;
@@ -194,6 +195,7 @@ static bool take_header(struct stream *stream, unsigned *id)
 	if (left < CTF_EXTENDED_BYTES)
 		return false;
 	*id = at[0] >> 4;
+	*served = at[9] & 15;
 	stream->time = number_at(at + 1, 8);
 	stream->at += CTF_EXTENDED_BYTES;
 	return true;
@@ -202,7 +204,7 @@ static bool take_header(struct stream *stream, unsigned *id)
 /* Decodes the stream's next event into stream->event. */
 static enum trace_status advance(struct ctf *ctf, struct stream *stream, struct trace_error *error)
 {
-	unsigned id;
+	unsigned id, served;
 
 	while (stream->at == stream->end) {
 		enum trace_status status = load_packet(ctf, stream, error);
@@ -210,7 +212,7 @@ static enum trace_status advance(struct ctf *ctf, struct stream *stream, struct 
 			return status;
 	}
 	size_t begin = stream->at;
-	if (!take_header(stream, &id))
+	if (!take_header(stream, &id, &served))
 		return wrong(stream, begin, "an event that is cut off", error);
 	if (id >= RECORD_EVENTS)
 		return wrong(stream, begin, "no such event", error);
@@ -224,6 +226,7 @@ static enum trace_status advance(struct ctf *ctf, struct stream *stream, struct 
 	}
 	stream->event = trace_event_of(TRACE_FREE, stream->tid);
 	stream->event.time_ns = stream->time;
+	stream->event.served = served;
 	fill_event(&stream->event, (enum record_event)id, field);
 	if (stream->event.bytes >= TRACE_BYTES_LIMIT || stream->event.alignment >= TRACE_BYTES_LIMIT)
 		return wrong(stream, begin, "a size that no machine has", error);

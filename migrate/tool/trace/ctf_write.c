@@ -242,7 +242,9 @@ static enum record_event event_id(const struct trace_event *event, uint64_t fiel
 			       RECORD_ALIGNED :
 			       RECORD_ALIGNED_LARGE;
 	case TRACE_REALLOC:
-		memcpy(field, (uint64_t[4]){ event->old_address, event->address, event->bytes }, 32);
+		memcpy(field, (uint64_t[4]){ event->address, event->bytes }, 32);
+		if (event->old_address == 0)
+			return event->bytes <= UINT16_MAX ? RECORD_MALLOC : RECORD_MALLOC_LARGE;
 		return event->bytes <= UINT16_MAX ? RECORD_REALLOC : RECORD_REALLOC_LARGE;
 	case TRACE_REALLOC_BEGIN:
 		memcpy(field, (uint64_t[4]){ event->old_address, event->present_bytes }, 32);
@@ -264,7 +266,8 @@ bool ctf_write(struct ctf_writer *writer, const struct trace_event *event,
 	size_t number;
 
 	/* The other half of a realloc comes with it in formats that have only one line for it. */
-	if (event->kind == TRACE_REALLOC && event->old_address != 0) {
+	if (event->kind == TRACE_REALLOC && event->old_address != 0 &&
+	    event->old_address != TRACE_UNKNOWN) {
 		struct trace_event begin = *event;
 		begin.kind = TRACE_REALLOC_BEGIN;
 		if (!ctf_write(writer, &begin, error))

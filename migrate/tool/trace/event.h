@@ -37,10 +37,11 @@ struct trace_event {
 	uint64_t time_ns;	/* when it began, by the trace's clock; TRACE_UNKNOWN */
 	uint64_t duration_ns;	/* TRACE_UNKNOWN */
 	uint64_t address;	/* the block it gave, 0 for none; FREE: the block given back */
-	uint64_t old_address;	/* REALLOC, REALLOC_BEGIN: the block given back */
+	uint64_t old_address;	/* REALLOC, REALLOC_BEGIN: the block given back; REALLOC: TRACE_UNKNOWN if its begin said so */
 	uint64_t bytes;		/* asked for; CALLOC: in all */
 	uint64_t count;		/* CALLOC: of so many elements; else 1 */
 	uint64_t alignment;	/* MEMALIGN: asked for, as it was asked; else 0 */
+	unsigned served;	/* the pool and the layer, by record_served_names; 0: not known */
 	uint64_t present_bytes; /* FREE, REALLOC, REALLOC_BEGIN: of the block given back, what was resident; TRACE_UNKNOWN */
 };
 

@@ -26,24 +26,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	struct arguments *arguments = state->input;
 
 	switch (key) {
-	case 'f':
-		if (strcmp(argument, "memory_replay") != 0)
-			argp_error(state, "--format: there is only memory_replay");
-		return 0;
 	case 'o':
 		arguments->out = argument;
 		return 0;
-	case 'P':
-		arguments->source.process = strtoull(argument, NULL, 10);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->source.path)
-			argp_error(state, "one trace at a time");
-		arguments->source.path = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->source.path)
-			argp_error(state, "which trace?");
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->source;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -126,23 +113,17 @@ static int export(const char *name, const struct arguments *arguments, struct tr
 int trace_export(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ .name = "format",
-		  .key = 'f',
-		  .arg = "FORMAT",
-		  .doc = "memory_replay, which is the default" },
 		{ .name = "output",
 		  .key = 'o',
 		  .arg = "FILE",
 		  .doc = "Where to; default: standard output" },
-		{ .name = "process",
-		  .key = 'P',
-		  .arg = "PID",
-		  .doc = "Of a trace of several processes, this one's part; default: the first" },
 		{ .name = NULL },
 	};
+	static const struct argp_child children[] = { { .argp = &prepare_trace_argp }, { .argp = NULL } };
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
+		.children = children,
 		.args_doc = "TRACE",
 		.doc = "Write a trace as the text that Android's memory_replay reads."
 		       "\vPointers are the numbers of the blocks, times 16.",

@@ -31,8 +31,10 @@ struct trace_reader {
 	bool pending;
 };
 
-/* CTF of any tracer, through libbabeltrace2. */
+/* CTF of any tracer, through libbabeltrace2, in a process of its own: it dies of some files. */
 MUST_USE struct trace_reader *trace_open_babeltrace(const char *path, struct trace_error *error);
+/* The same in this process. */
+MUST_USE struct trace_reader *trace_open_babeltrace_here(const char *path, struct trace_error *error);
 
 extern const struct trace_format trace_android, trace_mtrace, trace_logalloc;
 

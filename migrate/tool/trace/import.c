@@ -29,20 +29,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case 'o':
 		arguments->out = argument;
 		return 0;
-	case 'f':
-		arguments->source.format = argument;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->source;
 		return 0;
-	case 'P':
-		arguments->source.process = strtoull(argument, NULL, 10);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->source.path)
-			argp_error(state, "one trace at a time");
-		arguments->source.path = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->source.path)
-			argp_error(state, "which file?");
+	case ARGP_KEY_SUCCESS:
 		if (!arguments->out && strcmp(arguments->source.path, "-") == 0)
 			argp_error(state, "of standard input, --output has to say where to");
 		return 0;
@@ -111,24 +101,18 @@ int trace_import(int argc, char **argv)
 		  .key = 'o',
 		  .arg = "DIR",
 		  .doc = "The folder to write; default: the file's name with .hakmem behind it" },
-		{ .name = "format",
-		  .key = 'f',
-		  .arg = "FORMAT",
-		  .doc = "memory_replay, mtrace or logalloc; default: what it looks like" },
-		{ .name = "process",
-		  .key = 'P',
-		  .arg = "PID",
-		  .doc = "Of a trace of several processes, this one's part; default: the first" },
 		{ .name = NULL },
 	};
+	static const struct argp_child children[] = { { .argp = &prepare_trace_argp }, { .argp = NULL } };
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.args_doc = "FILE",
+		.children = children,
+		.args_doc = "TRACE",
 		.doc = "Convert a trace into hakmem's own format, which is read faster: Android "
 		       "memory_replay text, glibc mtrace, Firefox logalloc, or CTF of another tracer "
 		       "such as LTTng-UST's libc wrapper."
-		       "\vFILE may be - for standard input.",
+		       "\vTRACE may be - for standard input.",
 	};
 	struct arguments arguments = { .out = NULL };
 	char *out = NULL;

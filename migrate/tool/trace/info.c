@@ -30,20 +30,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case 'p':
 		arguments->picture = argument;
 		return 0;
-	case 'f':
-		arguments->source.format = argument;
-		return 0;
-	case 'P':
-		arguments->source.process = strtoull(argument, NULL, 10);
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->source.path)
-			argp_error(state, "one trace at a time");
-		arguments->source.path = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->source.path)
-			argp_error(state, "which trace?");
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->source;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -116,6 +104,10 @@ static void count(struct info *info, const struct track_operation *operation)
 	bool takes = operation->kind == TRACK_ALLOCATE || operation->kind == TRACK_REALLOCATE;
 
 	info->supplied += operation->supplied;
+	if (takes)
+		info->served[operation->served]++;
+	else if (operation->kind == TRACK_FREE)
+		info->freed_of[operation->served]++;
 	if (operation->kind == TRACK_FREE || operation->kind == TRACK_REALLOCATE) {
 		count_out(info, next_class_of(operation->given_back.bytes), operation);
 		count_out(info, INFO_ALL, operation);
@@ -261,19 +253,13 @@ int trace_info(int argc, char **argv)
 		  .key = 'p',
 		  .arg = "FILE.svg",
 		  .doc = "Draw sizes, lifetimes and live bytes over time (needs gnuplot)" },
-		{ .name = "format",
-		  .key = 'f',
-		  .arg = "FORMAT",
-		  .doc = "memory_replay, mtrace or logalloc; default: what it looks like" },
-		{ .name = "process",
-		  .key = 'P',
-		  .arg = "PID",
-		  .doc = "Of a trace of several processes, this one's part; default: the first" },
 		{ .name = NULL },
 	};
+	static const struct argp_child children[] = { { .argp = &prepare_trace_argp }, { .argp = NULL } };
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
+		.children = children,
 		.args_doc = "TRACE",
 		.doc = "Show what is in a trace: threads, operations, sizes, lifetimes, what lives "
 		       "when, and what was lost.",

@@ -3,6 +3,7 @@
 #ifndef TRACE_INFO_H
 #define TRACE_INFO_H
 
+#include "migrate/record_metadata.h"
 #include "migrate/tool/trace/track.h"
 #include "next/bin.h"
 
@@ -48,6 +49,8 @@ struct info {
 	struct trace_traits traits;
 	struct track_counts counts;
 	uint64_t callocs, memaligns, supplied;
+	/* By who served them, where the trace says so: allocations and reallocations; frees. */
+	uint64_t served[RECORD_SERVED], freed_of[RECORD_SERVED];
 	uint64_t span_ns;
 	size_t threads, most_threads; /* in all; at one time, as far as the trace says when they end */
 	struct track_thread *each;    /* `threads` of them */

@@ -94,6 +94,26 @@ static void show_losses(const struct info *info)
 	putchar('\n');
 }
 
+/* Nothing of traces that do not tell. */
+static void show_served(const char *what, const uint64_t count[RECORD_SERVED])
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < RECORD_SERVED; i++)
+		all += count[i];
+	if (all == count[0])
+		return;
+	printf("%-12s", what);
+	const char *between = "";
+	for (unsigned i = 0; i < RECORD_SERVED; i++) {
+		if (!count[i])
+			continue;
+		printf("%s%s %.2f %%", between, record_served_names[i], share(count[i], all));
+		between = ", ";
+	}
+	putchar('\n');
+}
+
 void info_text(const struct info *info)
 {
 	const struct track_counts *counts = &info->counts;
@@ -117,6 +137,8 @@ void info_text(const struct info *info)
 	       output_bytes(all->live_bytes, end), all->live_blocks);
 	printf("freed by others  %.2f %% of %" PRIu64 " that were given back\n",
 	       share(all->freed_by_others, all->freed), all->freed);
+	show_served("served by", info->served);
+	show_served("freed in", info->freed_of);
 	show_losses(info);
 	printf("threads     %zu, at most %zu at one time\n", info->threads, info->most_threads);
 	show_threads(info);
@@ -212,6 +234,16 @@ static struct json_object *series_array(const struct info *info)
 	return array;
 }
 
+static struct json_object *served_object(const uint64_t count[RECORD_SERVED])
+{
+	struct json_object *object = json_object_new_object();
+
+	for (unsigned i = 0; i < RECORD_SERVED; i++)
+		if (count[i])
+			add_number(object, record_served_names[i], count[i]);
+	return object;
+}
+
 static void add_counts(struct json_object *object, const struct info *info)
 {
 	const struct track_counts *counts = &info->counts;
@@ -248,6 +280,8 @@ void info_json(const struct info *info)
 	add_real(object, "peak_s", (double)info->peak_ns / 1e9);
 	add_number(object, "peak_operation", info->peak_operation);
 	add_number(object, "most_threads", info->most_threads);
+	json_object_object_add(object, "served_by", served_object(info->served));
+	json_object_object_add(object, "freed_in", served_object(info->freed_of));
 	json_object_object_add(object, "threads", threads_array(info));
 	json_object_object_add(object, "all", class_object(info, INFO_ALL));
 	for (unsigned i = 0; i < NEXT_CLASSES; i++)

@@ -220,6 +220,7 @@ static enum trace_status allocation_of(struct track *track, const struct trace_e
 		track->counts.lost_frees++;
 		track->counts.frees++;
 		operation->supplied = true;
+		operation->served = 0;
 		operation->kind = TRACK_FREE;
 		operation->address = event->address;
 		return take_block(track, event->address, operation) ? TRACE_OK : TRACE_END;
@@ -267,6 +268,7 @@ static enum trace_status supply_free_of_moving(struct track *track, const struct
 	track->counts.lost_frees++;
 	track->counts.frees++;
 	operation->supplied = true;
+	operation->served = 0;
 	operation->kind = TRACK_FREE;
 	operation->address = thread->moving_address;
 	operation->present_bytes = thread->moving_present_bytes;
@@ -296,10 +298,13 @@ enum trace_status track_next(struct track *track, struct track_operation *operat
 			.time_ns = track->last_ns,
 			.duration_ns = event.duration_ns,
 			.present_bytes = TRACE_UNKNOWN,
+			.served = event.served,
 			.count = 1,
 		};
 		if (!find_thread(track, event.thread, &operation->thread, error))
 			return TRACE_WRONG;
+		if (event.kind == TRACE_REALLOC && event.old_address == TRACE_UNKNOWN)
+			event.old_address = track->threads[operation->thread].moving_address;
 		if (is_cut_short(track, &event, operation->thread)) {
 			status = supply_free_of_moving(track, &event, operation);
 		} else if (event.kind == TRACE_THREAD_END) {
@@ -312,6 +317,8 @@ enum trace_status track_next(struct track *track, struct track_operation *operat
 		} else {
 			status = allocation_of(track, &event, operation, error);
 		}
+		if (event.kind != TRACE_REALLOC_BEGIN && !track->has_pending)
+			track->threads[operation->thread].moving_address = 0;
 	} while (status == TRACE_END);
 	if (status != TRACE_OK)
 		return status;

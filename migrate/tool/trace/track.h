@@ -46,6 +46,7 @@ struct track_operation {
 	uint64_t address;  /* as the trace names the new block, or the one given back */
 	uint64_t old_address;
 	uint64_t present_bytes;	       /* of the block given back; TRACE_UNKNOWN */
+	unsigned served;	       /* the pool and the layer, by record_served_names; 0: not known */
 	struct track_block block;      /* of an allocation */
 	struct track_block given_back; /* of a free */
 	struct track_block *kept;      /* the new block, while it lives and until the next operation is read */
@@ -57,7 +58,8 @@ struct track_thread {
 	bool ended; /* the trace says so */
 	/* A realloc has begun: the block is out of `addresses`, and lives. */
 	uint32_t moving; /* its slot, or MAP_NONE */
-	uint64_t moving_address, moving_present_bytes;
+	uint64_t moving_address; /* 0: none has begun with the event before */
+	uint64_t moving_present_bytes;
 };
 
 struct track_counts {
