@@ -29,7 +29,7 @@ configure_for() {
 		configured=(LD_PRELOAD="$HAKMEM_LIB:$flips" FLIPS_LOG="$work/flips-log")
 		;;&
 	flips-recorded)
-		configured+=(HAKMEM_RECORD="$work/recorded" HAKMEM_RECORD_OPTIONS='buffer=64k memory=16m disk=16m')
+		configured+=(HAKMEM_RECORD="$work/recorded" HAKMEM_RECORD_OPTIONS='buffer=64k memory=16m disk=1g')
 		;;
 	esac
 }
