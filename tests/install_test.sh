@@ -73,6 +73,7 @@ expect ./static
 
 # Without migration there is no command.
 [ -x "$top_builddir/hakmem" ] || exit 0
+library=$HAKMEM_LIB
 unset HAKMEM_LIB LD_LIBRARY_PATH
 expect "$prefix/bin/hakmem" run -- ./shared
 page=$(find root -name hakmem.1)
@@ -81,7 +82,7 @@ page=$(find root -name hakmem.1)
 	exit 1
 }
 # Every variable that the library reads is in it.
-names=$(strings -d "$HAKMEM_LIB" | grep -oE '^HAKMEM_[A-Z_]+' | sort -u)
+names=$(strings -d "$library" | grep -oE '^HAKMEM_[A-Z_]+' | sort -u)
 echo "variables:" $names
 for name in HAKMEM_PLAN HAKMEM_CHECK $names; do
 	grep -q "^\.BR\{0,1\} .*\<$name\>" "$page" && continue
