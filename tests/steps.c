@@ -51,10 +51,11 @@ static long trace(int request, pid_t thread, uintptr_t address, uintptr_t data)
 	return result;
 }
 
-static void set_breakpoint(enum kind kind, bool set)
+/* By way of a thread that is stopped: memory is all threads'. */
+static void set_breakpoint(pid_t thread, enum kind kind, bool set)
 {
 	long word = wrappers[kind].word;
-	trace(PTRACE_POKETEXT, program, wrappers[kind].address,
+	trace(PTRACE_POKETEXT, thread, wrappers[kind].address,
 	      set ? (uintptr_t)((word & ~0xffL) | BREAKPOINT) : (uintptr_t)word);
 }
 
@@ -77,7 +78,7 @@ static void find_program(const char *path)
 	for (int kind = MALLOC; kind <= FREE; kind++) {
 		wrappers[kind].address += base;
 		wrappers[kind].word = trace(PTRACE_PEEKTEXT, program, wrappers[kind].address, 0);
-		set_breakpoint((enum kind)kind, true);
+		set_breakpoint(program, (enum kind)kind, true);
 	}
 }
 
@@ -100,13 +101,13 @@ static void count_call(pid_t thread, enum kind kind, struct user_regs_struct *re
 	bool counted = number / pairs % 2 == 1, first = true;
 	registers->rip--;
 	trace(PTRACE_SETREGS, thread, 0, (uintptr_t)registers);
-	set_breakpoint(kind, false);
+	set_breakpoint(thread, kind, false);
 	do {
 		steps += registers->rip < begin || registers->rip >= end;
 		if (!step(thread, registers))
 			exit(1);
 		if (first)
-			set_breakpoint(kind, true);
+			set_breakpoint(thread, kind, true);
 		first = false;
 	} while (counted && registers->rsp <= stack);
 	if (counted && number / pairs / 2 < CASES_MAX)
