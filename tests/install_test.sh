@@ -73,12 +73,19 @@ expect ./static
 
 # Without migration there is no command.
 [ -x "$top_builddir/hakmem" ] || exit 0
+library=$HAKMEM_LIB
 unset HAKMEM_LIB LD_LIBRARY_PATH
 expect "$prefix/bin/hakmem" run -- ./shared
-for page in $(find root -name hakmem.1); do
-	echo "$page: $(wc -l <"$page") lines"
-done
-[ -n "${page-}" ] || {
+page=$(find root -name hakmem.1)
+[ -n "$page" ] || {
 	echo 'no man page was installed'
 	exit 1
 }
+# Every variable that the library reads is in it.
+names=$(strings -d "$library" | grep -oE '^HAKMEM_[A-Z_]+' | sort -u)
+echo "variables:" $names
+for name in HAKMEM_PLAN HAKMEM_CHECK $names; do
+	grep -q "^\.BR\{0,1\} .*\<$name\>" "$page" && continue
+	echo "the man page says nothing of $name"
+	exit 1
+done

@@ -75,6 +75,9 @@ shim_ldadd = libhakmem_routes.la $(unit_ldadd)
 check_LTLIBRARIES += libhakmem_routes.la
 libhakmem_routes_la_SOURCES = tests/routes.c tests/routes.h
 libhakmem_routes_la_CFLAGS = $(AM_CFLAGS) -static
+if MIGRATION
+libhakmem_routes_la_SOURCES += tests/flips.c tests/flips.h
+endif
 
 unit_tests += tests/shim_api_test
 tests_shim_api_test_LDADD = $(shim_ldadd)
@@ -111,15 +114,25 @@ check_PROGRAMS += \
 	tests/preload_stuck_fork \
 	tests/misuse_act \
 	tests/preload_wrapper \
-	tests/shim_operators_test
+	tests/shim_operators_test \
+	tests/steps
 tests_misuse_act_SOURCES = tests/misuse_act.cc
 tests_misuse_act_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 tests_misuse_act_LDFLAGS = -pthread
 slow_tests += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_secure_test.sh
+# What makes the classes of any program flip: tests/configurations.sh. After the library, whose part of hakmem.h it calls.
+if MIGRATION
+check_LTLIBRARIES += tests/preload_flips.la
+tests_preload_flips_la_SOURCES = tests/preload_flips.c tests/flips.c tests/flips.h
+tests_preload_flips_la_LIBADD = libhakmem.la
+tests_preload_flips_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+endif
 tests_shim_operators_test_SOURCES = tests/shim_operators_test.cc
 tests_shim_operators_test_CXXFLAGS = -std=gnu++17 -fsized-deallocation $(AM_CXXFLAGS)
 endif
-EXTRA_DIST += tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_secure_test.sh tests/shim_preload_test.sh tests/preload_privileged.c tests/preload_static.c
+EXTRA_DIST += tests/configurations.sh \
+	tests/shim_checked_test.sh tests/shim_edges_test.sh tests/shim_secure_test.sh tests/shim_preload_test.sh \
+	tests/preload_privileged.c tests/preload_static.c
 
 # make stress [STRESS_SECONDS=60] [STRESS_THREADS=16]: so long for every set of routes, under every
 # sanitizer, in builds of their own.
@@ -138,15 +151,16 @@ stress:
 
 # Every call to the kernel refused, one process each: too many for a quick test.
 if MIGRATION
+anew_sources = tests/configurations.c tests/configurations.h tests/workload.c tests/workload.h
 check_PROGRAMS += tests/shim_fault_test
 slow_tests += tests/shim_fault_test
-tests_shim_fault_test_SOURCES = tests/shim_fault_test.c tests/workload.c tests/workload.h
+tests_shim_fault_test_SOURCES = tests/shim_fault_test.c tests/moody.c tests/moody.h $(anew_sources)
 tests_shim_fault_test_LDADD = $(unit_ldadd)
 tests_shim_fault_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=open,--wrap=openat,--wrap=write,--wrap=pwrite \
 	-Wl,--wrap=ftruncate,--wrap=pthread_create
 check_PROGRAMS += tests/shim_limits_test
 slow_tests += tests/shim_limits_test
-tests_shim_limits_test_SOURCES = tests/shim_limits_test.c tests/workload.c tests/workload.h
+tests_shim_limits_test_SOURCES = tests/shim_limits_test.c $(anew_sources)
 tests_shim_limits_test_LDADD = $(unit_ldadd)
 endif
 
@@ -178,6 +192,7 @@ tests_base_lock_test_LDADD = $(unit_ldadd)
 tests_base_map_test_LDADD = $(unit_ldadd)
 tests_base_os_test_LDADD = $(unit_ldadd)
 tests_next_bin_test_LDADD = $(unit_ldadd)
+tests_next_fault_test_SOURCES = tests/next_fault_test.c tests/moody.c tests/moody.h
 tests_next_fault_test_LDADD = $(unit_ldadd)
 tests_next_heap_test_LDADD = $(unit_ldadd)
 tests_next_huge_test_LDADD = $(unit_ldadd)
@@ -300,7 +315,7 @@ script_tests += tests/migrate_probes_test.sh tests/migrate_start_test.sh tests/m
 check_PROGRAMS += tests/tool_estimate
 tests_tool_estimate_SOURCES = tests/tool_estimate.c migrate/tool/replay/estimate.c migrate/tool/replay/estimate.h
 tests_tool_estimate_LDADD = -lm
-slow_tests += tests/tool_trace_test.py tests/tool_estimate_test.py
+slow_tests += tests/tool_trace_test.py tests/tool_estimate_test.py tests/tool_hostile_test.py
 slow_tests += tests/migrate_live_test.sh tests/migrate_top_test.py tests/migrate_walk_test.py
 slow_tests += tests/migrate_checked_test.sh tests/migrate_flip_test.sh tests/migrate_syslog_test.py
 check_PROGRAMS += tests/migrate_guarded tests/migrate_load tests/migrate_owner
@@ -354,6 +369,16 @@ torture: tests/torture$(EXEEXT)
 		-s $(TORTURE_SECONDS) -t $(TORTURE_THREADS)
 
 .PHONY: torture
+
+# make flips [FLIPS=1000000]: so many under load, each decided and checked, and as many while all of it is recorded.
+FLIPS = 1000000
+flips: tests/torture$(EXEEXT)
+	$(AM_V_at)tests/torture -n $(FLIPS) -f 20000 -t 4
+	$(AM_V_at)rm -rf flips.tmp
+	$(AM_V_at)HAKMEM_RECORD=flips.tmp HAKMEM_RECORD_OPTIONS='disk=64m' tests/torture -n $(FLIPS) -f 20000 -t 4
+	$(AM_V_at)rm -rf flips.tmp
+
+.PHONY: flips
 endif
 
 # The fuzz target of the API with random input: without libFuzzer, under any compiler and sanitizer.
@@ -394,6 +419,7 @@ EXTRA_DIST += \
 	tests/terminal.py \
 	tests/migrate_torture_test.sh \
 	tests/tool_estimate_test.py \
+	tests/tool_hostile_test.py \
 	tests/tool_trace_test.py
 
 # make fuzz [FUZZ_SECONDS=60] [FUZZ_TARGETS='api plan control']
@@ -463,7 +489,7 @@ EXTRA_DIST += \
 # HAKMEM_CHECK and other libraries find, and what that costs. Ten minutes.
 MISUSE_COLUMNS =
 MISUSE_OPTIONS =
-misuse-table: libhakmem.la tests/misuse_act$(EXEEXT) bench/pairs$(EXEEXT)
+misuse-table: libhakmem.la tests/misuse_act$(EXEEXT) tests/steps$(EXEEXT) bench/pairs$(EXEEXT)
 	$(AM_V_at)$(srcdir)/tests/misuse-table --build . $(MISUSE_OPTIONS) $(MISUSE_COLUMNS)
 
 .PHONY: misuse-table
@@ -492,7 +518,7 @@ endif
 
 EXTRA_DIST += tests/soak
 
-slow_tests += tests/flag_cost_test.sh tests/program_limits_test.sh tests/programs_test.sh tests/yardstick_test.sh
+slow_tests += tests/flag_cost_test.sh tests/misuse_cost_test.sh tests/program_limits_test.sh tests/programs_test.sh tests/yardstick_test.sh
 
 # make flag-cost [FLAG_COST_OPTIONS=--update-readme]: the same programs, and what the library costs them
 # while all is old. Twenty minutes, on a machine that does nothing else.
@@ -516,6 +542,7 @@ EXTRA_DIST += \
 	tests/programs.d/witness.c \
 	tests/programs.d/workload.pl \
 	tests/programs.d/workload.py \
+	tests/misuse_cost_test.sh \
 	tests/program_limits_test.sh \
 	tests/programs_test.sh \
 	tests/yardstick_test.sh

@@ -9,7 +9,7 @@
 
 #include "next/fast.h"
 #include "shim/base/map.h"
-#include "shim/base/os.h"
+#include "tests/moody.h"
 #include "tests/support.h"
 
 #include <errno.h>
@@ -21,68 +21,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* --- the kernel's moods ---------------------------------------------------------------- */
-
-enum call { MAP = 1, UNMAP = 2, PROTECT = 4, ADVISE = 8, REMAP = 16, ANY = 31 };
-
-static struct {
-	unsigned calls;	  /* which kinds are refused */
-	long first, last; /* of those, counted from 0 */
-} refuse;
-
-static _Atomic long made;	      /* calls of the refused kinds */
-static _Atomic int64_t held_bytes;    /* mapped, not unmapped */
-static _Atomic int64_t unmap_refused; /* bytes that munmap() would not take */
-
-static bool refused(enum call call)
-{
-	if (!(refuse.calls & call))
-		return false;
-	long number = fetch_add_relaxed(&made, 1);
-	return number >= refuse.first && number <= refuse.last;
-}
-
-static void *map(void *hint, size_t bytes, int prot, int extra_flags)
-{
-	void *p = refused(MAP) ? NULL : os_real.map(hint, bytes, prot, extra_flags);
-	if (p)
-		fetch_add_relaxed(&held_bytes, (int64_t)bytes);
-	return p;
-}
-
-static int unmap(void *start, size_t bytes)
-{
-	if (refused(UNMAP)) {
-		fetch_add_relaxed(&unmap_refused, (int64_t)bytes);
-		return -ENOMEM;
-	}
-	fetch_sub_relaxed(&held_bytes, (int64_t)bytes);
-	return os_real.unmap(start, bytes);
-}
-
-static int protect(void *start, size_t bytes, int prot)
-{
-	return refused(PROTECT) ? -ENOMEM : os_real.protect(start, bytes, prot);
-}
-
-static int advise(void *start, size_t bytes, int advice)
-{
-	return refused(ADVISE) ? -EAGAIN : os_real.advise(start, bytes, advice);
-}
-
-static int remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
-{
-	int error = refused(REMAP) ? -ENOMEM : os_real.remap(start, old_bytes, new_bytes, fixed_to);
-	if (error == 0) /* at another place the mapping that was there is gone */
-		fetch_add_relaxed(&held_bytes, fixed_to ? -(int64_t)old_bytes
-							: (int64_t)(new_bytes - old_bytes));
-	return error;
-}
-
-static const struct os_ops moody = {
-	.map = map, .unmap = unmap, .protect = protect, .advise = advise, .remap = remap
-};
 
 /* --- the workload ---------------------------------------------------------------------- */
 
@@ -195,12 +133,11 @@ static void *another_thread(void *argument)
 
 static void run_workload(void)
 {
-	os_swap(&moody);
 	for (unsigned class = 0; class < NEXT_CLASSES; class ++)
 		next_door_set(class, class % 2 ? NEXT_DOOR_OPEN : 0);
 	if (!next_init()) {
 		require(map_bound == 0);
-		require(load_relaxed(&held_bytes) == 0);
+		require(moody_held_bytes() == 0);
 		return;
 	}
 	errno = 4711;
@@ -212,7 +149,7 @@ static void run_workload(void)
 	next_trim();
 
 	/* What was refused once is had now. */
-	refuse.calls = 0;
+	moody_relent();
 	char *block = take(5 * MIB);
 	require(block && next_free(block));
 	block = take(1000);
@@ -224,8 +161,8 @@ static void run_workload(void)
 	require(stats.huge_blocks == 0 && stats.huge_bytes == 0);
 	require(stats.resident_free_bytes == 0);
 	int64_t tables = (int64_t)(MAP_SLOTS + 1 * MIB);
-	int64_t lost = load_relaxed(&held_bytes) - (int64_t)stats.mapped_bytes - tables;
-	require(lost <= load_relaxed(&unmap_refused));
+	int64_t lost = moody_held_bytes() - (int64_t)stats.mapped_bytes - tables;
+	require(lost <= moody_unreturned_bytes());
 }
 
 /* How many calls of the kinds the workload made, or -1 if it failed. */
@@ -240,11 +177,9 @@ static long workload_with(unsigned calls, long first, long last)
 		signal(SIGSEGV, SIG_DFL); /* cmocka would go on with the other tests here */
 		signal(SIGABRT, SIG_DFL);
 		alarm(60);
-		refuse.calls = calls;
-		refuse.first = first;
-		refuse.last = last;
+		moody_refuse(calls, first, last);
 		run_workload();
-		long count = load_relaxed(&made);
+		long count = moody_calls();
 		_exit(write(fds[1], &count, sizeof(count)) != sizeof(count));
 	}
 	close(fds[1]);
@@ -274,20 +209,20 @@ static void check_each_call(unsigned calls, bool for_ever)
 static void any_one_call_may_be_refused(void **state)
 {
 	(void)state;
-	assert_true(workload_with(ANY, LONG_MAX, LONG_MAX) > 30);
-	check_each_call(ANY, false);
+	assert_true(workload_with(MOODY_MEMORY, LONG_MAX, LONG_MAX) > 30);
+	check_each_call(MOODY_MEMORY, false);
 }
 
 static void from_any_call_on_all_may_be_refused(void **state)
 {
 	(void)state;
-	check_each_call(ANY, true);
+	check_each_call(MOODY_MEMORY, true);
 }
 
 static void a_kind_of_call_may_be_refused_always(void **state)
 {
 	(void)state;
-	for (unsigned calls = 1; calls < ANY; calls++)
+	for (unsigned calls = 1; calls < MOODY_MEMORY; calls++)
 		assert_int_not_equal(workload_with(calls, 0, LONG_MAX), -1);
 }
 

@@ -1,13 +1,13 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: MIT
 # tests/program_limits_test.sh - real programs where `ulimit -v` leaves little: 64 MiB to 2 GiB
 #
-# Each program runs without the library and with it under every plan, at every limit. From 256 MiB on the output and the
+# Each program runs without the library and with it in every configuration, at every limit. From 256 MiB on the output and the
 # exit status are the same. Below, where the library's own 40 MiB of address space may be what is missing, a program may
 # also say that there is no memory and end by itself: never by a signal, never with a line of the library, never hanging.
 set -u
 
-: "${HAKMEM_LIB:?run by make check}" "${top_srcdir:?}"
+: "${HAKMEM_LIB:?run by make check}" "${top_srcdir:?}" "${top_builddir:?}"
 if ! nm -D --defined-only "$HAKMEM_LIB" | grep -q ' malloc$'; then
 	echo 'built for a sanitizer: there is no malloc to preload'
 	exit 77
@@ -19,6 +19,7 @@ trap 'exit 1' HUP INT TERM
 limits='64 80 96 128 192 256 512 1024 2048' # MiB
 same_from=256
 failures=0 runs=0 refusals=0
+. "$top_srcdir/tests/configurations.sh"
 
 fail() {
 	printf 'FAILED: %.400s\n' "$*"
@@ -59,10 +60,10 @@ print(out)'
 	esac
 }
 
-# run PROGRAM MIB PLAN: its output, and on the last line how it ended. PLAN "-": without the library.
+# run PROGRAM MIB [VARIABLE=VALUE...]: its output with that environment, and on the last line how it ended.
 run() {
 	(
-		[ "$3" = - ] || export LD_PRELOAD="$HAKMEM_LIB" HAKMEM_PLAN="$3"
+		[ $# = 2 ] || export "${@:3}"
 		ulimit -c 0
 		ulimit -v $(($2 * 1024))
 		program "$1"
@@ -72,10 +73,15 @@ run() {
 	cat "$work/out"
 }
 
+# A line of the library's, but for the one that there is no room to record.
+says_something() {
+	grep '^hakmem:' "$work/err" | grep -qv '^hakmem: nothing is recorded: '
+}
+
 # By itself, and said so or not: a signal would be 128 and more to the shell.
 is_clean() {
 	status=$(sed -n '$s/^ended with //p' "$work/out")
-	[ -n "$status" ] && [ "$status" -lt 128 ] && ! grep -q '^hakmem:' "$work/err"
+	[ -n "$status" ] && [ "$status" -lt 128 ] && ! says_something
 }
 
 for name in python3 perl sort sqlite3 xz; do
@@ -84,20 +90,23 @@ for name in python3 perl sort sqlite3 xz; do
 		continue
 	fi
 	for mib in $limits; do
-		plain=$(run "$name" "$mib" -)
-		for plan in all=old all=next 'mid=next@50%:thread, tiny=next'; do
-			with=$(run "$name" "$mib" "$plan")
+		plain=$(run "$name" "$mib")
+		for configuration in "${configurations[@]}"; do
+			configure_for "$configuration"
+			with=$(run "$name" "$mib" "${configured[@]}")
+			forget_recordings
 			runs=$((runs + 1))
-			if [ "$with" = "$plain" ] && ! grep -q '^hakmem:' "$work/err"; then
+			if [ "$with" = "$plain" ] && ! says_something; then
 				continue
 			fi
 			if [ "$mib" -lt "$same_from" ] && is_clean; then
 				refusals=$((refusals + 1))
 				continue
 			fi
-			fail "$name, $mib MiB, $plan: $with, not $plain: $(head -c 300 "$work/err")"
+			fail "$name, $mib MiB, $configuration: $with, not $plain: $(head -c 300 "$work/err")"
 		done
 	done
 done
+configurations_were_true || failures=$((failures + 1))
 echo "$runs runs, $refusals of them told below $same_from MiB that there is no memory, $failures failures"
 [ "$failures" = 0 ]

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # tests/shim_edges_test.sh - storms of forks, handlers that jump, thousands of destructors, plugins that come
-# and go, sanitizers, valgrind: whole programs at the edges, under every plan
+# and go, sanitizers, valgrind: whole programs at the edges, in every configuration
 set -u
 
 HAKMEM_LIB=${HAKMEM_LIB:?}
@@ -14,8 +14,7 @@ ulimit -c 0
 
 nm -D --defined-only "$HAKMEM_LIB" | grep -q ' malloc$' || exit 77
 grep -q 'HAKMEM_MIGRATION 1' "$top_builddir/config.h" && migration=1 || migration=0
-plans=('')
-[ $migration = 1 ] && plans=(all=old all=next 'all=next, 2k-8k=legacy, tiny=system')
+. "$top_srcdir/tests/configurations.sh"
 
 # want WHAT WANTED COMMAND...: the command prints exactly WANTED and ends with 0.
 want() {
@@ -52,9 +51,10 @@ skip() { echo "skip $1"; }
 
 for edge in $("$edges"); do
 	want "$edge, without the library" ok "$edges" "$edge"
-	for plan in "${plans[@]}"; do
-		want "$edge, plan '$plan'" ok env HAKMEM_PLAN="$plan" LD_PRELOAD="$HAKMEM_LIB" \
-			"$edges" "$edge"
+	for name in "${configurations[@]}"; do
+		configure_for "$name"
+		want "$edge, $name" ok env "${configured[@]}" "$edges" "$edge"
+		forget_recordings
 	done
 	want "$edge, checked" ok env HAKMEM_CHECK=full LD_PRELOAD="$HAKMEM_LIB" "$edges" "$edge"
 done
@@ -72,9 +72,10 @@ __attribute__((destructor)) static void end(void) { free(block); free(malloc(30)
 void *plugin_take(size_t bytes) { storage[bytes % 5000] = 1; return calloc(1, bytes); }
 END
 if $CC -shared -fPIC -o "$work/plugin.so" "$work/plugin.c" 2>"$work/log"; then
-	for plan in "${plans[@]}"; do
-		want "libraries come and go, plan '$plan'" ok env HAKMEM_PLAN="$plan" \
-			LD_PRELOAD="$HAKMEM_LIB" "$edges" open-and-close "$work/plugin.so"
+	for name in "${configurations[@]}"; do
+		configure_for "$name"
+		want "libraries come and go, $name" ok env "${configured[@]}" "$edges" open-and-close \
+			"$work/plugin.so"
 	done
 else
 	skip "libraries that come and go: $(tail -n 1 "$work/log")"
@@ -145,7 +146,7 @@ if command -v valgrind >/dev/null; then
 	# Its own malloc in the place of ours finds every access; ours, left in place, runs.
 	says 'valgrind in our place finds a write past the end' 'Invalid write of size 1' \
 		env LD_PRELOAD="$HAKMEM_LIB" valgrind --soname-synonyms=somalloc='libhakmem.so*' "$work/wrong"
-	want 'under valgrind' ok env HAKMEM_PLAN="${plans[0]}" LD_PRELOAD="$HAKMEM_LIB" \
+	want 'under valgrind' ok env LD_PRELOAD="$HAKMEM_LIB" \
 		valgrind -q --tool=none "$edges" thousand-thread-locals
 else
 	skip 'valgrind is not installed'
@@ -165,11 +166,14 @@ mode=/sys/kernel/mm/transparent_hugepage/enabled
 if [ "${HAKMEM_TEST_THP-}" = 1 ] && [ -w $mode ]; then
 	# Changes the whole machine, so only where that is asked for.
 	before=$(sed 's/.*\[\(.*\)\].*/\1/' $mode)
+	trap 'echo "$before" >$mode; rm -rf "$work"' EXIT
 	for setting in always madvise never; do
 		echo $setting >$mode
-		for plan in "${plans[@]}"; do
-			want "huge pages $setting, plan '$plan'" ok env HAKMEM_PLAN="$plan" \
-				LD_PRELOAD="$HAKMEM_LIB" "$edges" thousand-thread-locals
+		for name in "${configurations[@]}"; do
+			configure_for "$name"
+			for edge in thousand-thread-locals fork-storm; do
+				want "huge pages $setting, $edge, $name" ok env "${configured[@]}" "$edges" "$edge"
+			done
 		done
 	done
 	echo "$before" >$mode
@@ -177,4 +181,5 @@ else
 	skip 'huge pages of the whole machine: HAKMEM_TEST_THP=1 as root tries them all'
 fi
 
+configurations_were_true || failures=$((failures + 1))
 exit $((failures > 0))

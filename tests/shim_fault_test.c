@@ -12,9 +12,9 @@
  * once the kernel relents everything works, nothing is live and no address space is lost but what munmap() itself
  * refused.
  */
-#include "shim/base/atomic.h"
-#include "shim/base/os.h"
 #include "shim/hakmem.h"
+#include "tests/configurations.h"
+#include "tests/moody.h"
 #include "tests/support.h"
 #include "tests/workload.h"
 
@@ -31,75 +31,6 @@
 
 /* --- the kernel's moods ------------------------------------------------------------------------- */
 
-enum call {
-	MAP = 1,
-	UNMAP = 2,
-	PROTECT = 4,
-	ADVISE = 8,
-	REMAP = 16,
-	OPEN = 32,
-	WRITE = 64,
-	THREAD = 128,
-	ANY = 255,
-};
-
-/* Of the calls of these kinds, counted from 0 since the start, those from first to last are refused. */
-static _Atomic unsigned refused_kinds;
-static long first, last;
-
-static _Atomic long made;
-static _Atomic int64_t held_bytes;    /* mapped, not unmapped */
-static _Atomic int64_t unmap_refused; /* bytes that munmap() would not take */
-
-static bool refused(enum call call)
-{
-	if (!(load_relaxed(&refused_kinds) & call))
-		return false;
-	long number = fetch_add_relaxed(&made, 1);
-	return number >= first && number <= last;
-}
-
-static void *map(void *hint, size_t bytes, int prot, int extra_flags)
-{
-	void *p = refused(MAP) ? NULL : os_real.map(hint, bytes, prot, extra_flags);
-	if (p)
-		fetch_add_relaxed(&held_bytes, (int64_t)bytes);
-	return p;
-}
-
-static int unmap(void *start, size_t bytes)
-{
-	if (refused(UNMAP)) {
-		fetch_add_relaxed(&unmap_refused, (int64_t)bytes);
-		return -ENOMEM;
-	}
-	fetch_sub_relaxed(&held_bytes, (int64_t)bytes);
-	return os_real.unmap(start, bytes);
-}
-
-static int protect(void *start, size_t bytes, int prot)
-{
-	return refused(PROTECT) ? -ENOMEM : os_real.protect(start, bytes, prot);
-}
-
-static int advise(void *start, size_t bytes, int advice)
-{
-	return refused(ADVISE) ? -EAGAIN : os_real.advise(start, bytes, advice);
-}
-
-static int remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
-{
-	int error = refused(REMAP) ? -ENOMEM : os_real.remap(start, old_bytes, new_bytes, fixed_to);
-	if (error == 0) /* at another place the mapping that was there is gone */
-		fetch_add_relaxed(&held_bytes, fixed_to ? -(int64_t)old_bytes
-							: (int64_t)(new_bytes - old_bytes));
-	return error;
-}
-
-static const struct os_ops moody = {
-	.map = map, .unmap = unmap, .protect = protect, .advise = advise, .remap = remap
-};
-
 /* What the library calls by these names comes here; the test itself calls the real ones. */
 int __real_open(const char *path, int flags, ...);
 int __real_openat(int folder, const char *path, int flags, ...);
@@ -112,7 +43,7 @@ int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 int __wrap_open(const char *path, int flags, mode_t mode);
 int __wrap_open(const char *path, int flags, mode_t mode)
 {
-	if (!refused(OPEN))
+	if (!moody_refuses(MOODY_OPEN))
 		return __real_open(path, flags, mode);
 	errno = EMFILE;
 	return -1;
@@ -121,7 +52,7 @@ int __wrap_open(const char *path, int flags, mode_t mode)
 int __wrap_openat(int folder, const char *path, int flags, mode_t mode);
 int __wrap_openat(int folder, const char *path, int flags, mode_t mode)
 {
-	if (!refused(OPEN))
+	if (!moody_refuses(MOODY_OPEN))
 		return __real_openat(folder, path, flags, mode);
 	errno = ENFILE;
 	return -1;
@@ -136,19 +67,19 @@ static int disk_is_full(void)
 ssize_t __wrap_write(int fd, const void *bytes, size_t count);
 ssize_t __wrap_write(int fd, const void *bytes, size_t count)
 {
-	return refused(WRITE) ? disk_is_full() : __real_write(fd, bytes, count);
+	return moody_refuses(MOODY_WRITE) ? disk_is_full() : __real_write(fd, bytes, count);
 }
 
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t count, off_t at)
 {
-	return refused(WRITE) ? disk_is_full() : __real_pwrite(fd, bytes, count, at);
+	return moody_refuses(MOODY_WRITE) ? disk_is_full() : __real_pwrite(fd, bytes, count, at);
 }
 
 int __wrap_ftruncate(int fd, off_t length);
 int __wrap_ftruncate(int fd, off_t length)
 {
-	return refused(WRITE) ? disk_is_full() : __real_ftruncate(fd, length);
+	return moody_refuses(MOODY_WRITE) ? disk_is_full() : __real_ftruncate(fd, length);
 }
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
@@ -156,19 +87,19 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 			  void *(*start)(void *), void *argument)
 {
-	return refused(THREAD) ? EAGAIN
-			       : __real_pthread_create(thread, attributes, start, argument);
+	return moody_refuses(MOODY_THREAD)
+		       ? EAGAIN
+		       : __real_pthread_create(thread, attributes, start, argument);
 }
 
 /* Before the library's constructor, whose calls count. */
 __attribute__((constructor(101))) static void get_moody(void)
 {
 	unsigned kinds;
+	long first, last;
 	const char *mood = getenv("FAULTS");
-	if (!mood || sscanf(mood, "%u %ld %ld", &kinds, &first, &last) != 3)
-		return;
-	store_relaxed(&refused_kinds, kinds);
-	os_swap(&moody);
+	if (mood && sscanf(mood, "%u %ld %ld", &kinds, &first, &last) == 3)
+		moody_refuse(kinds, first, last);
 }
 
 /* --- the workload ------------------------------------------------------------------------------- */
@@ -235,7 +166,7 @@ static int64_t overhead_bytes(void)
 	hakmem_stats(&stats, sizeof(stats));
 	WORKLOAD_REQUIRE(stats.next_live_blocks == 0 && stats.next_live_bytes == 0);
 	WORKLOAD_REQUIRE(stats.legacy_live_blocks == 0 && stats.legacy_live_bytes == 0);
-	return load_relaxed(&held_bytes) - (int64_t)stats.next_mapped_bytes -
+	return moody_held_bytes() - (int64_t)stats.next_mapped_bytes -
 	       (int64_t)stats.legacy_mapped_bytes;
 }
 
@@ -254,7 +185,7 @@ static int64_t run_workload(void)
 	pthread_join(second, NULL);
 
 	/* What was refused is had now. */
-	store_relaxed(&refused_kinds, 0);
+	moody_relent();
 	WORKLOAD_REQUIRE(hakmem_control_start() == 0);
 	record_again();
 	struct workload_block blocks[WORKLOAD_BLOCKS];
@@ -272,20 +203,8 @@ static int64_t run_workload(void)
 /* What a process of the workload says when it got to its end. */
 struct outcome {
 	long calls;		       /* of the kinds that are refused */
-	int64_t overhead, unreturned; /* bytes: see overhead_bytes(), unmap_refused */
+	int64_t overhead, unreturned; /* bytes: see overhead_bytes(), moody_unreturned_bytes() */
 };
-
-static char folder[] = "/tmp/hakmem-fault-XXXXXX", self[PATH_MAX];
-
-static const struct configuration {
-	const char *name, *plan;
-} configurations[] = {
-	{ "all-old", "all=old" },
-	{ "all-next", "all=next" },
-	{ "flips", "mid=next@30%:thread" },
-	{ "flips-recorded", "mid=next@30%:thread" },
-};
-static const struct configuration *configuration;
 
 static int work(const char *name)
 {
@@ -293,10 +212,10 @@ static int work(const char *name)
 	struct rlimit no_core = { 0, 0 };
 	setrlimit(RLIMIT_CORE, &no_core);
 	alarm(100);
-	workload_flips = strncmp(name, "flips", 5) == 0;
+	configuration_become(name);
 	outcome.overhead = run_workload();
-	outcome.calls = load_relaxed(&made);
-	outcome.unreturned = load_relaxed(&unmap_refused);
+	outcome.calls = moody_calls();
+	outcome.unreturned = moody_unreturned_bytes();
 	return __real_write(STDOUT_FILENO, &outcome, sizeof(outcome)) == sizeof(outcome) ? 0 : 1;
 }
 
@@ -314,13 +233,11 @@ static bool workload_with(unsigned kinds, long from, long to, struct outcome *ou
 		dup2(fds[1], STDOUT_FILENO);
 		close(fds[0]);
 		close(fds[1]);
+		configuration_enter();
 		setenv("FAULTS", mood, 1);
-		setenv("HAKMEM_PLAN", configuration->plan, 1);
 		setenv("HAKMEM_CONTROL", "1", 1);
-		setenv("XDG_RUNTIME_DIR", folder, 1);
-		if (strstr(configuration->name, "recorded"))
-			setenv("HAKMEM_RECORD", folder, 1);
-		execl(self, self, configuration->name, (char *)NULL);
+		execl(configuration_program(), configuration_program(), configuration->name,
+		      (char *)NULL);
 		_exit(127);
 	}
 	close(fds[1]);
@@ -359,7 +276,7 @@ static void check_each_call(long step, bool for_ever)
 	long failures = 0, calls, tried = 0;
 	for (long call = 0; failures < 3; call += step, tried++) {
 		calls = LONG_MAX;
-		failures += !nothing_is_lost(ANY, call, for_ever ? LONG_MAX : call, &calls);
+		failures += !nothing_is_lost(MOODY_ANY, call, for_ever ? LONG_MAX : call, &calls);
 		if (calls <= call)
 			break;
 	}
@@ -385,33 +302,25 @@ static void a_kind_of_call_may_be_refused_always(void **state)
 {
 	long calls;
 	(void)state;
-	for (unsigned kind = 1; kind < ANY; kind <<= 1) {
+	for (unsigned kind = 1; kind < MOODY_ANY; kind <<= 1) {
 		assert_true(nothing_is_lost(kind, 0, LONG_MAX, &calls));
-		assert_true(nothing_is_lost(ANY & ~kind, 0, LONG_MAX, &calls));
+		assert_true(nothing_is_lost(MOODY_ANY & ~kind, 0, LONG_MAX, &calls));
 	}
 }
 
 static void the_workload_makes_every_kind_of_call(void **state)
 {
 	(void)state;
-	for (unsigned kind = 1; kind < ANY; kind <<= 1) {
+	for (unsigned kind = 1; kind < MOODY_ANY; kind <<= 1) {
 		struct outcome outcome;
 		assert_true(workload_with(kind, LONG_MAX, LONG_MAX, &outcome));
 		/* Without next's spans and huge blocks there is little to ask for. */
-		if (kind >= OPEN || strcmp(configuration->name, "all-next") == 0)
+		if (kind >= MOODY_OPEN || strcmp(configuration->name, "all-next") == 0)
 			assert_true(outcome.calls > 0);
 	}
-	assert_true(workload_with(ANY, LONG_MAX, LONG_MAX, &usual));
+	assert_true(workload_with(MOODY_ANY, LONG_MAX, LONG_MAX, &usual));
 	print_message("%s: %ld calls\n", configuration->name, usual.calls);
 	assert_true(usual.calls > 10);
-}
-
-static int remove_folder(void **state)
-{
-	char command[128];
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command);
 }
 
 int main(int argc, char **argv)
@@ -424,16 +333,5 @@ int main(int argc, char **argv)
 	};
 	if (argc == 2 && getenv("FAULTS"))
 		return work(argv[1]);
-	int failures = 0;
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (length < 0 || !mkdtemp(folder))
-		return 2;
-	for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++) {
-		configuration = &configurations[i];
-		if (argc == 2 && strcmp(argv[1], configuration->name) != 0)
-			continue;
-		failures += _cmocka_run_group_tests(configuration->name, tests,
-						    sizeof(tests) / sizeof(tests[0]), NULL, NULL);
-	}
-	return failures + (remove_folder(NULL) != 0);
+	return run_in_configurations(tests, argc == 2 ? argv[1] : NULL);
 }

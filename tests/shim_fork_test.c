@@ -7,7 +7,6 @@
  */
 #include "shim/base/atomic.h"
 #include "shim/hakmem.h"
-#include "shim/route.h"
 #include "tests/routes.h"
 #include "tests/support.h"
 
@@ -26,17 +25,6 @@
 #define CHILD_LIMIT 60 /* seconds until a child counts as hung */
 
 static int children;
-
-/* The routes' old side, but legacy alone: next takes the system's part. */
-static bool route_without_system(const char *name)
-{
-	bool done = route_all("next");
-	for (unsigned class = 0; strcmp(name, "next") != 0 && class < NEXT_CLASSES; class ++)
-		if (shim_route_possible(class, SHIM_LEGACY) &&
-		    (class % 2 || strcmp(name, "old") == 0))
-			done &= shim_route_set(class, SHIM_LEGACY);
-	return done;
-}
 
 /* A child that hangs is killed by this and makes the test fail. */
 static void limit_child(void)

@@ -9,6 +9,7 @@
  */
 #include "shim/base/atomic.h"
 #include "shim/hakmem.h"
+#include "tests/configurations.h"
 #include "tests/support.h"
 #include "tests/workload.h"
 
@@ -28,15 +29,6 @@
 
 /* A sanitizer reserves more address space than any limit here, and maps what it likes. */
 #define CAN_BE_LIMITED (!HAKMEM_SANITIZER)
-
-static const struct configuration {
-	const char *name, *plan;
-} configurations[] = {
-	{ "all-old", "all=old" },
-	{ "all-next", "all=next" },
-	{ "flips", "mid=next@30%:thread" },
-};
-static const struct configuration *configuration;
 
 /* --- taking all there is ------------------------------------------------------------------------- */
 
@@ -229,8 +221,6 @@ static const struct limit {
 
 /* --- processes ----------------------------------------------------------------------------------- */
 
-static char self[PATH_MAX];
-
 /* In a child: this program again, under the limit from its start on. */
 static _Noreturn void become_limited(const char *name, long value)
 {
@@ -239,10 +229,11 @@ static _Noreturn void become_limited(const char *name, long value)
 	setrlimit(RLIMIT_CORE, &no_core);
 	snprintf(text, sizeof(text), "%ld", value);
 	setenv("LIMITED", text, 1);
-	setenv("HAKMEM_PLAN", configuration->plan, 1);
+	configuration_enter();
 	if (strcmp(name, "address space") == 0)
 		limit_address_space((rlim_t)value);
-	execl(self, self, configuration->name, name, (char *)NULL);
+	execl(configuration_program(), configuration_program(), configuration->name, name,
+	      (char *)NULL);
 	_exit(127);
 }
 
@@ -268,10 +259,7 @@ static bool lives_with(const char *name, long value)
 static int be_limited(const char *configuration_name, const char *limit_name)
 {
 	alarm(120);
-	for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++)
-		if (strcmp(configurations[i].name, configuration_name) == 0)
-			configuration = &configurations[i];
-	workload_flips = strcmp(configuration_name, "flips") == 0;
+	configuration_become(configuration_name);
 	for (size_t i = 0; i < LIMITS; i++)
 		if (strcmp(limits[i].name, limit_name) == 0)
 			limits[i].act(atol(getenv("LIMITED")));
@@ -346,8 +334,7 @@ static bool make_group(char group[64], long bytes)
 static void a_memory_group_not_much_larger_than_what_lives(void **state)
 {
 	char group[64], pid_text[16];
-	bool all_pools = strcmp(configuration->name, "flips") == 0;
-	const long bytes = (long)((all_pools ? 256 : 128) * MIB);
+	const long bytes = (long)((configuration->flips ? 256 : 128) * MIB);
 	(void)state;
 	skip_if(!CAN_BE_LIMITED, "a sanitizer keeps what was freed");
 	skip_if(!make_group(group, bytes), "no memory group can be made under /sys/fs/cgroup");
@@ -382,16 +369,5 @@ int main(int argc, char **argv)
 	};
 	if (argc == 3 && getenv("LIMITED"))
 		return be_limited(argv[1], argv[2]);
-	int failures = 0;
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	if (length < 0)
-		return 2;
-	for (size_t i = 0; i < sizeof(configurations) / sizeof(configurations[0]); i++) {
-		configuration = &configurations[i];
-		if (argc == 2 && strcmp(argv[1], configuration->name) != 0)
-			continue;
-		failures += _cmocka_run_group_tests(configuration->name, tests,
-						    sizeof(tests) / sizeof(tests[0]), NULL, NULL);
-	}
-	return failures;
+	return run_in_configurations(tests, argc == 2 ? argv[1] : NULL);
 }

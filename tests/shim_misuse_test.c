@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/shim_misuse_test.c - a bad pointer ends in one line and abort(), never in a fault of ours */
-#include "next/bin.h"
 #include "shim/base/map.h"
 #include "shim/base/os.h"
 #include "shim/hakmem.h"
-#include "shim/route.h"
 #include "tests/routes.h"
 #include "tests/support.h"
 
@@ -222,7 +220,7 @@ static void the_systems_blocks_where_huge_ones_were_are_the_systems(void **state
 		33 * MIB; /* glibc maps each such block by itself, whatever came before */
 	char *huge[64], *blocks[16];
 	size_t newcomers = 0;
-	assert_true(shim_route_set(NEXT_CLASS_HUGE, SHIM_NEXT));
+	assert_true(route_all("next")); /* and they stay there */
 	for (size_t i = 0; i < 64; i++)
 		huge[i] = hakmem_malloc(HUGE_BYTES);
 	for (size_t i = 0; i < 64; i++)

@@ -48,6 +48,16 @@ for plan in "${plans[@]}"; do
 	want "C++ operators, plan '$plan'" '' with "$plan" "$here/shim_operators_test" libhakmem
 done
 
+. "$top_srcdir/tests/configurations.sh"
+for name in "${configurations[@]}"; do
+	configure_for "$name"
+	want "ends and beginnings, $name" ok env "${configured[@]}" "$here/preload_ends"
+	want "children of a threaded program, $name" ok env "${configured[@]}" "$here/preload_fork" 20
+	want "C++ operators, $name" '' env "${configured[@]}" "$here/shim_operators_test" libhakmem
+	forget_recordings
+done
+configurations_were_true || failures=$((failures + 1))
+
 # ------------------------------------------------------------ every name that libc and libstdc++ have
 
 # What libc has and we leave to it, each with its reason.

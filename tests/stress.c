@@ -8,15 +8,12 @@
  * before it is resized and before it is freed: two owners of one byte would each find the other's. When
  * all threads are gone as many blocks live as before.
  *
- * ROUTES: one of tests/routes.h, or "flips" (routes change all the while), or "all" of these, one after
- * the other (the default). SECONDS: of each; 5 for all together if it is not given. Ends with 0, or abort()
- * at the first thing found.
+ * ROUTES: one of tests/routes.h, or "all" of these, one after the other (the default). SECONDS: of each; 5 for
+ * all together if it is not given. Ends with 0, or abort() at the first thing found.
  */
-#include "next/bin.h"
 #include "shim/base/atomic.h"
 #include "shim/base/os.h"
 #include "shim/hakmem.h"
-#include "shim/route.h"
 #include "tests/routes.h"
 
 #include <pthread.h>
@@ -239,15 +236,6 @@ static void *work(void *argument)
 
 /* --- a round -------------------------------------------------------------------------------------- */
 
-static void flip_at_random(uint64_t *random)
-{
-	static const enum shim_backend backends[] = { SHIM_SYSTEM, SHIM_LEGACY, SHIM_NEXT };
-	unsigned class = (unsigned)(draw(random) % NEXT_CLASSES);
-	enum shim_backend backend = backends[draw(random) % 3];
-	if (shim_route_possible(class, backend) && !shim_route_set(class, backend))
-		abort();
-}
-
 static size_t live_blocks(void)
 {
 	struct hakmem_stats stats;
@@ -259,11 +247,10 @@ static void run(const char *routes, double seconds, unsigned threads)
 {
 	static struct worker workers[THREADS_MAX];
 	static unsigned rounds;
-	bool flips = strcmp(routes, "flips") == 0;
-	uint64_t random = 88172645463325252u, operations = 0, end_ns;
+	uint64_t operations = 0, end_ns;
 	size_t live_before;
 
-	if (!route_all(flips ? "next" : routes)) {
+	if (!route_all(routes)) {
 		fprintf(stderr, "stress: no such routes: %s\n", routes);
 		exit(2);
 	}
@@ -278,11 +265,8 @@ static void run(const char *routes, double seconds, unsigned threads)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			abort();
 	}
-	while (os_now_ns() < end_ns) {
-		usleep(flips ? 200 : 20000);
-		if (flips)
-			flip_at_random(&random);
-	}
+	while (os_now_ns() < end_ns)
+		usleep(20000);
 	store_relaxed(&running, false);
 	for (unsigned i = 0; i < threads; i++) {
 		pthread_join(workers[i].thread, NULL);
@@ -293,7 +277,7 @@ static void run(const char *routes, double seconds, unsigned threads)
 	for (size_t i = 0; i < SHARED_SLOTS; i++)
 		drop(exchange_acq_rel(&shared[i], NULL));
 	size_t live_after = live_blocks();
-	printf("%-6s %u threads, %.1f s: %llu operations, %zu blocks live before, %zu after\n",
+	printf("%-14s %u threads, %.1f s: %llu operations, %zu blocks live before, %zu after\n",
 	       routes, threads, seconds, (unsigned long long)operations, live_before, live_after);
 	fflush(stdout);
 	if (live_after != live_before) {
@@ -306,7 +290,7 @@ int main(int argc, char **argv)
 {
 	const char *routes = "all";
 	const char *given_seconds = NULL;
-	int threads = 16, sets = HAKMEM_MIGRATION;
+	int threads = 16, sets = 0;
 	for (int option; (option = getopt(argc, argv, "s:t:r:")) != -1;) {
 		if (option == 's')
 			given_seconds = optarg;
@@ -329,7 +313,9 @@ int main(int argc, char **argv)
 		run(*set, seconds, (unsigned)threads);
 	if (!all)
 		run(routes, seconds, (unsigned)threads);
-	else if (HAKMEM_MIGRATION)
-		run("flips", seconds, (unsigned)threads);
+	if (!route_all("next")) {
+		fprintf(stderr, "stress: nothing was recorded\n");
+		return 1;
+	}
 	return 0;
 }

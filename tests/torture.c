@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/torture.c - classes flip both ways all the while, and no block is lost, hurt or from the wrong pool
  *
- *	torture [-s SECONDS] [-t THREADS] [-f FLIPS_PER_SECOND] [-r RANDOM]
+ *	torture [-s SECONDS | -n FLIPS] [-t THREADS] [-f FLIPS_PER_SECOND] [-r RANDOM]
  *
  * Threads allocate, resize, free their own and each other's blocks, start and exit; every block is full of a pattern
  * made of its address and of a number that no other block has had. Meanwhile one thread flips classes: live plans, shares
@@ -11,7 +11,8 @@
  * flips it, and what holds afterwards. A thread that finds the same word before and after its malloc began that malloc
  * after a flip had returned and ended it before another one began, so its block is from where the word says.
  *
- * Ends with 0 and the figures, or abort() at the first thing found.
+ * With HAKMEM_RECORD=FOLDER in the environment all of it is recorded meanwhile. Ends with 0 and the figures, or abort() at
+ * the first thing found.
  */
 #include "migrate/state.h"
 #include "next/next.h"
@@ -357,10 +358,11 @@ static void flip(uint64_t *random)
 	control.rollbacks += what < 4 && control.latched[kind];
 }
 
-static void flip_until(uint64_t end_ns, uint64_t interval_ns, uint64_t random)
+/* Until then, or until there were so many, whichever comes first. */
+static void flip_until(uint64_t end_ns, uint64_t flips, uint64_t interval_ns, uint64_t random)
 {
 	uint64_t next_ns = os_now_ns();
-	while (os_now_ns() < end_ns) {
+	while (os_now_ns() < end_ns && control.flips < flips) {
 		struct timespec at = { .tv_sec = (time_t)(next_ns / 1000000000u),
 				       .tv_nsec = (long)(next_ns % 1000000000u) };
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
@@ -393,15 +395,30 @@ static void print_times(const char *what, uint64_t *times_ns)
 	       (double)times_ns[control.times - 1] / 1e3);
 }
 
+/* Whether HAKMEM_RECORD asks for it and nothing is recorded. */
+static bool recording_failed(void)
+{
+	struct hakmem_record record;
+	if (!getenv("HAKMEM_RECORD"))
+		return false;
+	hakmem_record_stop(&record, sizeof(record));
+	printf("  recorded: %llu events in %llu streams, %llu lost for want of room\n",
+	       (unsigned long long)record.events, (unsigned long long)record.streams,
+	       (unsigned long long)record.lost);
+	return record.events == 0;
+}
+
 int main(int argc, char **argv)
 {
-	double seconds = 5, flips_per_second = 1000;
+	double seconds = 0, flips_per_second = 1000;
 	int threads = 8;
-	uint64_t random = 88172645463325252u;
+	uint64_t random = 88172645463325252u, flips = 0;
 
-	for (int option; (option = getopt(argc, argv, "s:t:f:r:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "s:n:t:f:r:")) != -1;) {
 		if (option == 's')
 			seconds = atof(optarg);
+		else if (option == 'n')
+			flips = strtoull(optarg, NULL, 0);
 		else if (option == 't')
 			threads = atoi(optarg);
 		else if (option == 'f')
@@ -411,9 +428,13 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
+	if (seconds == 0)
+		seconds = flips ? 1e9 : 5;
+	if (flips == 0)
+		flips = UINT64_MAX;
 	if (threads < 1 || threads > THREADS_MAX || !(seconds > 0) || !(flips_per_second > 0)) {
 		fprintf(stderr,
-			"usage: torture [-s SECONDS] [-t 1..%d] [-f FLIPS_PER_SECOND] [-r RANDOM]\n",
+			"usage: torture [-s SECONDS | -n FLIPS] [-t 1..%d] [-f FLIPS_PER_SECOND] [-r RANDOM]\n",
 			THREADS_MAX);
 		return 2;
 	}
@@ -424,8 +445,10 @@ int main(int argc, char **argv)
 	store_relaxed(&running, true);
 	for (int i = 0; i < threads; i++)
 		start_thread(draw(&random));
-	flip_until(os_now_ns() + (uint64_t)(seconds * 1e9), (uint64_t)(1e9 / flips_per_second),
+	uint64_t start_ns = os_now_ns();
+	flip_until(start_ns + (uint64_t)(seconds * 1e9), flips, (uint64_t)(1e9 / flips_per_second),
 		   random);
+	seconds = (double)(os_now_ns() - start_ns) / 1e9;
 	store_relaxed(&running, false);
 	while (load_acquire(&alive) > 0)
 		usleep(1000);
@@ -444,5 +467,7 @@ int main(int argc, char **argv)
 		found("blocks live before and after differ", NULL, live_after - live_before);
 	if (load_relaxed(&checked) == 0)
 		found("no malloc could be checked", NULL, 0);
+	if (recording_failed())
+		found("nothing was recorded", NULL, 0);
 	return 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* migrate/tool/common.c - messages, and plans from the command line */
+#include "migrate/tool/output.h"
 #include "migrate/tool/tool.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +12,10 @@
 __attribute__((format(printf, 3, 0))) static void message(const char *name, const char *kind,
 							  const char *format, va_list arguments)
 {
-	fprintf(stderr, "%s: %s", name, kind);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	char line[PATH_MAX + 512];
+	(void)vsnprintf(line, sizeof(line), format, arguments);
+	output_make_safe(line); /* it may name what lies in somebody else's folder */
+	fprintf(stderr, "%s: %s%s\n", name, kind, line);
 }
 
 void tool_error(const char *name, const char *format, ...)

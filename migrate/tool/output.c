@@ -3,6 +3,7 @@
 #include "migrate/tool/output.h"
 
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,14 @@ void output_make_safe(char *text)
 	for (; *text; text++)
 		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
 			*text = '?';
+}
+
+const char *output_path(const char *path)
+{
+	static char safe[PATH_MAX];
+	(void)snprintf(safe, sizeof(safe), "%s", path);
+	output_make_safe(safe);
+	return safe;
 }
 
 const char *output_bytes(uint64_t bytes, char out[OUTPUT_BYTES])

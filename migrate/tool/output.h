@@ -10,6 +10,9 @@ struct json_object;
 /* Whatever a page or /proc said, as a terminal may take it: other bytes than printable ASCII become '?'. */
 void output_make_safe(char *text);
 
+/* A path so, in memory that the next call uses again: what lies in somebody else's folder may have any name. One thread. */
+const char *output_path(const char *path);
+
 /* "1.5 MiB"; of a number of bytes below 10 KiB all digits. */
 #define OUTPUT_BYTES 24
 const char *output_bytes(uint64_t bytes, char out[OUTPUT_BYTES]);

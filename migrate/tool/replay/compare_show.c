@@ -85,7 +85,7 @@ void compare_text(const struct compare *compare)
 	       compare->side[COMPARE_NEW].plan);
 	for (unsigned i = 0; i < compare->traces; i++)
 		printf("trace    %s: %" PRIu64 " operations, %" PRIu32 " threads\n",
-		       compare->trace[i].source.path, compare->trace[i].header.operations,
+		       output_path(compare->trace[i].source.path), compare->trace[i].header.operations,
 		       compare->trace[i].header.threads);
 	printf("rounds   %u%s\n\n", compare->done, compare->interrupted ? ", interrupted" : "");
 	show_sides(compare);

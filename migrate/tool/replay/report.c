@@ -155,7 +155,7 @@ void replay_text(const struct report *report)
 	char side[REPORT_SIDE_BYTES];
 	double seconds = (double)result->wall_ns / 1e9;
 
-	printf("trace    %s: %" PRIu64 " operations, %" PRIu32 " threads%s\n", report->path,
+	printf("trace    %s: %" PRIu64 " operations, %" PRIu32 " threads%s\n", output_path(report->path),
 	       report->program->operations, report->program->threads,
 	       report->scan->traits.has_times ? "" : ", no times");
 	printf("on       %s\n", replay_side_name(report->side, result, side));

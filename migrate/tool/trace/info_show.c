@@ -120,7 +120,7 @@ void info_text(const struct info *info)
 	const struct info_class *all = &info->class[INFO_ALL];
 	char peak[OUTPUT_BYTES], end[OUTPUT_BYTES];
 
-	printf("trace       %s: %s", info->path, info->traits.title);
+	printf("trace       %s: %s", output_path(info->path), info->traits.title);
 	if (info->traits.process)
 		printf(", process %" PRIu64, info->traits.process);
 	if (info->traits.has_times)
