@@ -97,8 +97,8 @@ void *os_map_aligned(size_t bytes, size_t alignment, size_t offset_bytes)
 
 	/* Mappings grow downwards: what lies just below was free a moment ago. Further below may be where the stack
 	 * or the heap of libc grows to. */
-	char *below = p - above;
-	if (alignment <= NEAR_BYTES) {
+	if (alignment <= NEAR_BYTES && above < (uintptr_t)p) {
+		char *below = p - above;
 		p = os_map(below, bytes);
 		if (!p || p == below)
 			return p;
