@@ -6,8 +6,8 @@
  *
  *   malloc(bytes)
  *     a free block in the page at hand (next_malloc_fast) ........................ done
- *     shim_malloc_slow: no class but on the system ........... its malloc, a tail call
- *     else the route of the class
+ *     no class but on the system (shim_malloc_miss) .......... its malloc, a tail call
+ *     else shim_malloc_slow, by the route of the class
  *       SYSTEM .......... the system's malloc, a tail call
  *       LEGACY .......... legacy_malloc
  *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
@@ -35,7 +35,7 @@
  * which route. For free a comparison with the map's bound; where something is ours, also the look into the map.
  *
  * SYNCHRONIZATION
- *   shim_routes[], shim_classes_elsewhere, shim_malloc_miss
+ *   shim_routes[], shim_malloc_miss
  *                   written by shim_route_change(), read relaxed here: a malloc in flight may miss a flip
  *   shim_system     written before any route names the system; a free of a stranger may come earlier
  *                   and meets a stand-in that initialises
@@ -242,8 +242,6 @@ EXPORT_AS(malloc, hakmem_malloc);
 
 HAKMEM_API void *hakmem_malloc_site(size_t bytes, uint32_t site)
 {
-	if (shim_all_on_system())
-		return shim_system.malloc(bytes);
 	return malloc_by_route(bytes, site, true);
 }
 

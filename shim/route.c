@@ -14,7 +14,7 @@
 
 shim_route_word shim_routes[NEXT_CLASSES];
 shim_route_word shim_old_side[NEXT_CLASSES];
-_Atomic uint32_t shim_classes_elsewhere = NEXT_CLASSES;
+static uint32_t classes_elsewhere = NEXT_CLASSES; /* [lock: flips] words that are not SHIM_SYSTEM alone */
 READ_MOSTLY _Atomic(shim_malloc_function *) shim_malloc_miss = shim_malloc_slow;
 
 static struct lock flips = LOCK_INIT;
@@ -80,11 +80,10 @@ static void count_change(unsigned from, unsigned to)
 {
 	if ((from == SHIM_SYSTEM) == (to == SHIM_SYSTEM))
 		return;
-	uint32_t elsewhere = load_relaxed(&shim_classes_elsewhere);
-	elsewhere = to == SHIM_SYSTEM ? elsewhere - 1 : elsewhere + 1;
-	store_relaxed(&shim_classes_elsewhere, elsewhere);
+	classes_elsewhere += to == SHIM_SYSTEM ? (uint32_t)-1 : 1;
 	/* relaxed: as the word */
-	store_relaxed(&shim_malloc_miss, elsewhere == 0 ? shim_system.malloc : shim_malloc_slow);
+	store_relaxed(&shim_malloc_miss,
+		      classes_elsewhere == 0 ? shim_system.malloc : shim_malloc_slow);
 }
 
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the

@@ -49,20 +49,11 @@ typedef _Atomic uint8_t shim_route_word;
 extern HIDDEN shim_route_word shim_routes[NEXT_CLASSES];   /* [any thread] who serves the class */
 extern HIDDEN shim_route_word shim_old_side[NEXT_CLASSES]; /* [any thread] who served it before */
 
-/* [any thread] How many words are not SHIM_SYSTEM alone. 0 is the flag switched off in a program that came
- * from another malloc: the slow path then need not even know the class. */
-extern HIDDEN _Atomic uint32_t shim_classes_elsewhere;
-
-/* [any thread] Where malloc goes when the page at hand has no block: straight to the system's malloc while it serves
- * every class, else to shim_malloc_slow(). */
+/* [any thread] Where malloc goes when the page at hand has no block: straight to the system's malloc while every word is
+ * SHIM_SYSTEM alone, which is the flag switched off in a program that came from another malloc; else to
+ * shim_malloc_slow(). */
 typedef void *shim_malloc_function(size_t bytes);
 extern HIDDEN _Atomic(shim_malloc_function *) shim_malloc_miss;
-
-INLINE bool shim_all_on_system(void)
-{
-	/* relaxed: as shim_route_word_of() */
-	return HAKMEM_MIGRATION && load_relaxed(&shim_classes_elsewhere) == 0;
-}
 
 /* The word as it is: a backend or SHIM_SHARE, perhaps with SHIM_BITS. */
 INLINE unsigned shim_route_word_of(unsigned class)
