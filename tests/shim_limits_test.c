@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -140,6 +141,9 @@ static void exhaust_mappings(long left)
 
 static void under_mapping_limit(long left)
 {
+	/* From which size on libc maps a block by itself moves with what it frees. The last mapping taken for one block keeps
+	 * its heap from growing, so what it has to give the second time would be chance. */
+	WORKLOAD_REQUIRE(mallopt(M_MMAP_MAX, 0) == 1);
 	workload_every_function('m');
 	exhaust_mappings(left);
 	workload_every_function('m');
