@@ -102,11 +102,15 @@ static struct record_stream *take(const struct record_config *config, bool ended
 	uint32_t count = load_relaxed(&made);
 	for (uint32_t i = 0; i < count; i++) {
 		struct record_stream *stream = record_stream_at(i);
-		uint32_t state = stream ? load_relaxed(&stream->state) : RECORD_STREAM_OWNED;
-		/* acquire: pairs with the release of whoever had it */
-		if (stream && may_take(config, stream, state, ended_too) &&
-		    cas_acq_rel(&stream->state, &state, RECORD_STREAM_OWNED))
+		/* acquire, both: pair with the release of whoever had it, and set its generation before */
+		uint32_t state = stream ? load_acquire(&stream->state) : RECORD_STREAM_OWNED;
+		if (!stream || !may_take(config, stream, state, ended_too) ||
+		    !cas_acq_rel(&stream->state, &state, RECORD_STREAM_OWNED))
+			continue;
+		/* It may have been taken and ended once more in between, and be the writer's now. */
+		if (may_take(config, stream, state, ended_too))
 			return stream;
+		record_stream_end(stream);
 	}
 	return NULL;
 }

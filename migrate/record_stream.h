@@ -21,9 +21,12 @@
  *                    at the other's (seq_cst), so either the thread sees the dump, and loses an event, or the dump
  *                    sees the thread, and waits the few instructions that it takes
  *
- *   FREE ---> OWNED ---> ENDED ---> FREE        memory is mapped once and never unmapped, so a thread that
- *     claim()    thread's    writer, or         is late, after a stop, writes where nobody reads
- *                end         the next claim()
+ *   FREE ---> OWNED ---> ENDED ---> CLOSING ---> FREE     memory is mapped once and never unmapped, so a thread
+ *     claim()    thread's    writer        writer           that is late, after a stop, writes where nobody reads
+ *                end
+ *                            ENDED ---> OWNED               of an earlier recording, or a flight recorder's: claim()
+ *
+ * Whoever wants an ENDED stream, the writer or a thread, takes it by CAS, and so is alone with it.
  */
 #ifndef MIGRATE_RECORD_STREAM_H
 #define MIGRATE_RECORD_STREAM_H
@@ -46,7 +49,12 @@ struct record_config {
 	size_t memory_bytes;
 };
 
-enum record_stream_state { RECORD_STREAM_FREE, RECORD_STREAM_OWNED, RECORD_STREAM_ENDED };
+enum record_stream_state {
+	RECORD_STREAM_FREE,
+	RECORD_STREAM_OWNED,
+	RECORD_STREAM_ENDED,
+	RECORD_STREAM_CLOSING, /* the writer writes the last of it */
+};
 
 /* What the writer keeps about a stream's file. */
 struct record_file {

@@ -258,13 +258,16 @@ static bool write_stream(struct record_stream *stream, bool end)
 		return false;
 	uint64_t head = load_acquire(&stream->head), tail = load_relaxed(&stream->tail);
 	uint64_t open_bits = stream->file.open_bits;
-	bool final = end || state == RECORD_STREAM_ENDED;
+	/* acquire: as above. It fails where a thread that looks for a stream has it in its hands for a moment. */
+	bool ended = state == RECORD_STREAM_ENDED &&
+		     cas_acq_rel(&stream->state, &state, RECORD_STREAM_CLOSING);
+	bool final = end || ended;
 
 	write_range(stream, tail, head);
 	/* release: the thread may have these places again; pairs with its acquire */
 	store_release(&stream->tail, head);
 	write_open(stream, head, final);
-	if (state == RECORD_STREAM_ENDED) {
+	if (ended) {
 		lost_of_ended += load_relaxed(&stream->lost) + stream->file.lost;
 		store_relaxed(&stream->generation, 0);
 		/* release: for the next one who takes it */
