@@ -7,8 +7,9 @@
  *
  *   one class    4 KiB goes from next to its old side: hakmem_plan_set()
  *   all          everything does: hakmem_kill_switch()
- *   by call      from the call of hakmem_rollback() of that class to its last malloc that next served, on any of the busy
- *                threads; 0 where none came after the call. The latency of a rollback, as the program's threads see it
+ *   by call      from the call of hakmem_rollback() of that class to the start of its last malloc that next served, on any
+ *                of the busy threads; 0 where none started after the call. The start, for a thread may have to wait for a
+ *                processor between its malloc and its look at the clock
  *   by page      the same from outside: from the request in the control page, as the hakmem command writes it, which the
  *                library's waiting thread serves
  *
@@ -80,10 +81,10 @@ static void fill_slots(void)
 static void allocate(size_t self)
 {
 	while (atomic_load_explicit(&go_on, memory_order_relaxed)) {
+		uint64_t start_ns = now_ns(CLOCK_MONOTONIC);
 		void *block = malloc(CLASS_BYTES);
 		if (hakmem_owner(block) == HAKMEM_OWNER_NEXT)
-			atomic_store_explicit(&last_next_ns[self], now_ns(CLOCK_MONOTONIC),
-					      memory_order_relaxed);
+			atomic_store_explicit(&last_next_ns[self], start_ns, memory_order_relaxed);
 		free(block);
 	}
 }

@@ -8,20 +8,22 @@
  *   - the thread has no heap yet (its heap is the empty heap)
  *   - the size is 0, too large for a page, or not a size at all
  *
- * free: address -> kind of its slot -> segment -> page -> is it mine -> number -> bit. Reasons to leave:
+ * free: address -> kind of its slot -> segment -> page -> number -> whose is it -> bit. Reasons to leave:
  *   - not a slot of ordinary segments: a stranger, legacy, a huge block (the caller looks first)
- *   - the page is not this thread's, or is full, or has remote frees pending, or there is no page
- *   - the address is no block's first byte, or the block is free already: misuse
+ *   - the address is no block's first byte, or in no page, or a span's; or the block is free already: misuse
+ *   - the page is this thread's, and is full or has remote frees pending
  *   - this was the last block of a page that nobody allocates from: it may go back
+ *   - the page is another thread's, which has not heard yet that others free its blocks
  */
 #ifndef NEXT_FAST_H
 #define NEXT_FAST_H
 
+#include "next/page.h"
 #include "next/types.h"
 
 INLINE void *next_malloc_fast(size_t bytes)
 {
-	size_t unit = (bytes - 1) >> 4, slot = unit; /* 0 bytes become far too large */
+	size_t unit = opaque((bytes - 1) >> 4), slot = unit; /* 0 bytes become far too large */
 	if (unlikely(unit >= SLOT_UNITS)) {
 		if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
 			return NULL;
@@ -32,10 +34,11 @@ INLINE void *next_malloc_fast(size_t bytes)
 	struct next_page *page = load_relaxed(&heap->slot[slot]);
 	_Atomic uint64_t *current = page->current;
 	uint64_t word = load_relaxed(current); /* written by this thread alone */
-	if (unlikely(word == 0))
+	size_t number;
+	if (unlikely(!lowest_bit_if_any(word, &number)))
 		return NULL;
-	store_relaxed(current, word & (word - 1));
-	void *block = page->current_start + lowest_bit(word) * page->block_bytes;
+	and_alone(current, word - 1);
+	void *block = page->current_start + number * page->block_bytes;
 	if (!block)
 		__builtin_unreachable(); /* so that the caller need not ask again */
 	return block;
@@ -58,32 +61,53 @@ INLINE void *next_malloc_unslotted(unsigned class)
 	return page->current_start + lowest_bit(word) * page->block_bytes;
 }
 
+/* What free does not do itself. The block comes first, as in free: so it stays in its register. */
+
 /* The countdown of a page of this thread came to its end with a free that is done. */
-void next_free_countdown(struct next_page *page);
+void next_free_countdown(void *block, struct next_page *page);
+
+/* A block of the page was freed by a thread that does not own it, and the owner does not know of any such. */
+void next_free_announce(void *block, struct next_page *page);
 
 /* The rest of a free that page_of() led to this page; see free.c. Misuse does not return. */
-void next_free_in_page(struct next_page *page, void *block);
+void next_free_in_page(void *block, struct next_page *page);
 
-/* The free of an address in a slot of kind MAP_NEXT. Misuse does not return. */
+/* The block was freed before. */
+COLD void next_free_twice(void *block, struct next_page *page);
+
+INLINE void next_free_remote(struct next_page *page, size_t number, void *block)
+{
+	if (unlikely(!page_mark_remote(page, number)))
+		next_free_twice(block, page);
+	else if (!page_is_announced(page))
+		next_free_announce(block, page);
+}
+
+/* The free of an address in a slot of kind MAP_NEXT. Misuse does not return. The segment is made of the slot, and not of a
+ * copy of the address. */
 INLINE void next_free_in_slot(void *p, uintptr_t slot)
 {
-	struct next_page *page = page_in((struct next_segment *)(slot << MAP_SLOT_SHIFT), p);
+	struct next_page *page =
+		page_in((struct next_segment *)(opaque(slot) << MAP_SLOT_SHIFT), p);
 	size_t number;
+	if (unlikely(!block_number(page, p, &number))) {
+		next_free_in_page(p, page);
+		return;
+	}
 	/* relaxed: this thread's own page, or not; nothing is read through it */
-	if (unlikely(load_relaxed(&page->owner) != (uintptr_t)next_heap_self) ||
-	    unlikely(!block_number(page, p, &number))) {
-		next_free_in_page(page, p);
+	uintptr_t owner = load_relaxed(&page->owner);
+	if (likely(owner == (uintptr_t)next_heap_self)) {
+		if (unlikely(test_and_set_bit(page->bits, number)))
+			next_free_in_page(p, page);
+		else if (unlikely(count_down(&page->countdown)))
+			next_free_countdown(p, page);
 		return;
 	}
-	_Atomic uint64_t *bits = &page->bits[number / 64];
-	uint64_t word = load_relaxed(bits); /* written by this thread alone */
-	if (unlikely(test_and_set_bit(&word, number))) {
-		next_free_in_page(page, p);
-		return;
-	}
-	store_relaxed(bits, word);
-	if (unlikely(count_down(&page->countdown)))
-		next_free_countdown(page);
+	compiler_barrier(); /* so that the comparison above need not keep the heap in a register */
+	if (likely((owner ^ (uintptr_t)next_heap_self) > OWNER_FLAGS))
+		next_free_remote(page, number, p);
+	else
+		next_free_in_page(p, page);
 }
 
 #endif

@@ -28,7 +28,7 @@ static COLD void no_block(struct next_page *page, const void *block)
 struct next_page *page_of_live_block(const void *block, size_t *number)
 {
 	struct next_page *page = page_of(block);
-	if (unlikely(page_owner(page) == OWNER_NONE || !block_number(page, block, number))) {
+	if (unlikely(page_owner(page) == OWNER_NONE || !page_block_number(page, block, number))) {
 		no_block(page, block);
 		return NULL;
 	}
@@ -42,23 +42,22 @@ struct next_page *page_of_live_block(const void *block, size_t *number)
 	return page;
 }
 
-static NOINLINE void announce(struct next_page *page)
+void next_free_twice(void *block, struct next_page *page)
 {
+	misuse_double_free(page, block);
+}
+
+void next_free_announce(void *block, struct next_page *page)
+{
+	(void)block;
 	uintptr_t owner;
 	if (page_announce(page, &owner))
 		heap_ready_push((struct next_heap *)owner, page);
 }
 
-INLINE void free_remote(struct next_page *page, size_t number, void *block)
+void next_free_countdown(void *block, struct next_page *page)
 {
-	if (unlikely(!page_mark_remote(page, number)))
-		misuse_double_free(page, block);
-	else if (!page_is_announced(page))
-		announce(page);
-}
-
-void next_free_countdown(struct next_page *page)
-{
+	(void)block;
 	if (page->in_slot) { /* the endless count ended: four thousand million frees without a refill */
 		counter_add(&next_heap_self->mallocs[load_relaxed(&page->bin)], COUNTDOWN_ENDLESS - 1);
 		store_relaxed(&page->countdown, COUNTDOWN_ENDLESS - 1);
@@ -70,7 +69,7 @@ void next_free_countdown(struct next_page *page)
 static void free_own(struct next_page *page, size_t number, void *block)
 {
 	if (page_free_block(page, number, block) && count_down(&page->countdown))
-		next_free_countdown(page);
+		next_free_countdown(block, page);
 }
 
 /* The page is this thread's, or was a moment ago. */
@@ -97,7 +96,7 @@ static void free_mine(struct next_heap *heap, struct next_page *page, size_t num
 			store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
 		free_own(page, number, block);
 	} else {
-		free_remote(page, number, block);
+		next_free_remote(page, number, block);
 	}
 }
 
@@ -111,29 +110,17 @@ static void free_span(struct next_page *page, void *block)
 		segment_release(page);
 }
 
-static NOINLINE void free_otherwise(struct next_page *page, void *block)
+void next_free_in_page(void *block, struct next_page *page)
 {
 	size_t number;
 	uintptr_t owner = page_owner(page);
 	struct next_heap *heap = next_heap_self;
-	if (unlikely(owner == OWNER_NONE || !block_number(page, block, &number)))
+	if (unlikely(owner == OWNER_NONE || !page_block_number(page, block, &number)))
 		no_block(page, block);
 	else if (owner == (uintptr_t)heap)
 		free_mine(heap, page, number, block);
 	else if (owner == OWNER_SPAN)
 		free_span(page, block);
-	else /* it was the calling thread's, or a span's, a moment ago */
-		free_remote(page, number, block);
-}
-
-/* Most of what comes here is another thread's: that path has no stack frame. */
-void next_free_in_page(struct next_page *page, void *block)
-{
-	size_t number;
-	uintptr_t owner = page_owner(page);
-	if (likely(owner > OWNER_SPAN && owner != (uintptr_t)next_heap_self &&
-		   block_number(page, block, &number)))
-		free_remote(page, number, block);
-	else
-		free_otherwise(page, block);
+	else /* it was the calling thread's a moment ago */
+		next_free_remote(page, number, block);
 }

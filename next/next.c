@@ -47,7 +47,7 @@ static void *span_malloc(size_t bytes, size_t alignment, bool *zero)
 		return NULL;
 	page_make_span(page, next_class_of(bytes));
 	huge_count_span();
-	return page->start;
+	return slice_address(page);
 }
 
 /* What no class is made for. A mapping of its own is kept for the next such block, and grows where it is; but

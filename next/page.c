@@ -72,6 +72,8 @@ void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, boo
 void page_make_span(struct next_page *page, unsigned class)
 {
 	make(page, class, (size_t)load_relaxed(&page->slices) << SLICE_SHIFT);
+	page->start = NULL;
+	page->magic = MAGIC_OF_NO_BLOCK;
 	store_relaxed(&page->bits[0], 0);
 	store_relaxed(&page->remote[0], 0);
 	store_relaxed(&page->owner, OWNER_SPAN);
@@ -81,7 +83,6 @@ void page_resize_span(struct next_page *page, unsigned class)
 {
 	store_relaxed(&page->bin, (uint8_t)class);
 	page->block_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
-	page->magic = magic_of(page->block_bytes);
 }
 
 bool page_advance(struct next_page *page)

@@ -53,6 +53,15 @@ INLINE uintptr_t page_owner(const struct next_page *page)
 	return load_relaxed(&page->owner) & ~OWNER_FLAGS;
 }
 
+/* The same as block_number(), and for a span as well. */
+INLINE bool page_block_number(const struct next_page *page, const void *p, size_t *number)
+{
+	if (likely(page_owner(page) != OWNER_SPAN))
+		return block_number(page, p, number);
+	*number = 0;
+	return p == slice_address(page);
+}
+
 /* [owner] Moves `current` to the first word with a free block. False if there is none. */
 MUST_USE bool page_advance(struct next_page *page);
 
@@ -77,21 +86,20 @@ MUST_USE bool page_free_block(struct next_page *page, size_t number, const void 
  * nothing changed, if it was free already. */
 INLINE bool page_mark_remote(struct next_page *page, size_t number)
 {
-	uint64_t bit = (uint64_t)1 << (number % 64);
 	/* relaxed: the other free of this block, if there was one, happened before this one, or the
-	 * two race and the fetch_or finds it when both are remote */
-	if (unlikely(load_relaxed(&page->bits[number / 64]) & bit))
+	 * two race and the other test finds it when both are remote */
+	if (unlikely(test_bit(page->bits, number)))
 		return false;
 	/* seq_cst, before owner is read: pairs with page_merge() and page_mark_full(), see above;
 	 * the release in it hands the block's contents over */
-	return likely(!(fetch_or_seq_cst(&page->remote[number / 64], bit) & bit));
+	return likely(!test_and_set_bit_seq_cst(page->remote, number));
 }
 
 /* [any thread] Second half: true if the owner knows already that there are such blocks. */
 INLINE bool page_is_announced(const struct next_page *page)
 {
 	/* seq_cst: as page_announce() */
-	return load_seq_cst(&page->owner) & OWNER_REMOTE;
+	return test_flag_seq_cst(&page->owner, OWNER_REMOTE);
 }
 
 /* [any thread] The rest of it where the owner does not: sets REMOTE. True if the page was full and the caller

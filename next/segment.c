@@ -29,7 +29,6 @@ static _Atomic(struct group *) groups[GROUPS];
 static _Atomic uint32_t segment_count; /* ids given out; those being set up have free == 0 */
 
 #define ALL_SLICES (~(uint64_t)0 << HEADER_SLICES)
-#define NOBODY	   ((uint32_t)offsetof(struct next_segment, pages)) /* in page_at[] */
 
 /* --- the resident reserve --------------------------------------------------------------------
  *
@@ -133,9 +132,8 @@ static bool take(struct group *group, size_t i, uint64_t run, struct next_page *
 	if (used > load_relaxed(&high_water))
 		store_relaxed(&high_water, used);
 	uint32_t first = (uint32_t)lowest_bit(run);
-	uint32_t offset = (uint32_t)((char *)page - (char *)segment);
 	for (uint32_t s = first; s < first + (uint32_t)slices; s++)
-		store_relaxed(&segment->page_at[s], offset);
+		store_relaxed(&segment->page_at[s], page);
 	return dirty == 0;
 }
 
@@ -233,8 +231,9 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	struct group *group = group_of(id);
 	PROBE2(segment_mapped, segment, SEGMENT_BYTES);
 	segment->id = id;
+	segment->pages[0].magic = MAGIC_OF_NO_BLOCK;
 	for (size_t s = 0; s < SEGMENT_SLICES; s++)
-		store_relaxed(&segment->page_at[s], NOBODY);
+		store_relaxed(&segment->page_at[s], &segment->pages[0]);
 	size_t i = id % GROUP_SEGMENTS;
 	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
 	/* release: the mapping and page_at[]; pairs with the acquire in segment_each_page() */
@@ -262,7 +261,7 @@ static void give_back(struct next_segment *segment, uint32_t first, uint32_t sli
 	size_t i = segment->id % GROUP_SEGMENTS;
 	uint64_t run = run_mask(first, slices);
 	for (uint32_t s = first; s < first + slices; s++) {
-		store_relaxed(&segment->page_at[s], NOBODY);
+		store_relaxed(&segment->page_at[s], &segment->pages[0]);
 		segment->last_class[s] = (uint8_t)class;
 	}
 	store_relaxed(&group->touched[i], os_ticks());

@@ -40,6 +40,10 @@
  *     n = -i * block_bytes         ->  low half  = 2^64 - i * e  > 2^32    (in the rest before block 0)
  *
  * so the high half is the number and the low half is below 2^32 exactly for a block's first byte.
+ *
+ * Where no address is to pass, magic is 2^64 - 1 and start 0: for an address 0 < p < 2^63 the low half is 2^64 - p. So it
+ * is in a segment's descriptor 0, and in that of a span: whatever passes is a block of a page that somebody owns or owned,
+ * and free need not ask.
  */
 #ifndef NEXT_TYPES_H
 #define NEXT_TYPES_H
@@ -81,6 +85,8 @@ struct next_heap;
  *                    remote[] and stay there
  *   OWNER_NONE       no page
  */
+#define MAGIC_OF_NO_BLOCK UINT64_MAX
+
 #define OWNER_NONE   ((uintptr_t)0)
 #define OWNER_REMOTE ((uintptr_t)1)
 #define OWNER_FULL   ((uintptr_t)2)
@@ -94,7 +100,7 @@ struct next_page {
 	CACHE_ALIGN _Atomic uint64_t *current; /* [owner] the word of bits[] that malloc pops from */
 	char *current_start;	   /* [owner] address of that word's first block */
 	size_t block_bytes;	   /* [const while in use] */
-	char *start;		   /* [const while in use] address of block 0 */
+	char *start;		   /* [const while in use] address of block 0; NULL in a span */
 	uint64_t magic;		   /* [const while in use] see above */
 	_Atomic uintptr_t owner;   /* [any thread] see above */
 	/* [owner] frees of the owner until next_free_countdown() is called: with the page in a slot an
@@ -126,8 +132,8 @@ struct next_page {
 _Static_assert(offsetof(struct next_page, queue_next) == CACHE_LINE, "the fast paths use one line");
 
 struct next_segment {
-	/* [whoever claimed the slice; any thread reads] byte offset of the slice's page descriptor */
-	_Atomic uint32_t page_at[SEGMENT_SLICES];
+	/* [whoever claimed the slice; any thread reads] the descriptor of the slice's page */
+	_Atomic(struct next_page *) page_at[SEGMENT_SLICES];
 	/* [whoever claimed the slice, until it is free; whoever purges it] the class whose page was there last */
 	uint8_t last_class[SEGMENT_SLICES];
 	uint32_t id; /* [const] index into the segment tables */
@@ -185,7 +191,7 @@ INLINE struct next_page *page_in(struct next_segment *segment, const void *p)
 {
 	size_t slice = ((uint32_t)(uintptr_t)p >> SLICE_SHIFT) % SEGMENT_SLICES;
 	/* relaxed: whoever holds a block of the page got its address from its malloc, after the store */
-	return (struct next_page *)((char *)segment + load_relaxed(&segment->page_at[slice]));
+	return load_relaxed(&segment->page_at[slice]);
 }
 
 /* The descriptor that an address in a MAP_NEXT slot leads to; OWNER_NONE where there is no page. */
@@ -199,13 +205,12 @@ INLINE char *slice_address(const struct next_page *page)
 	return (char *)segment_of(page) + ((size_t)page->first_slice << SLICE_SHIFT);
 }
 
-/* The number of the block that starts at p; false if none does. */
+/* The number of the block that starts at p; false if none does, and for a span. */
 INLINE bool block_number(const struct next_page *page, const void *p, size_t *number)
 {
-	unsigned __int128 product =
-		(unsigned __int128)(size_t)((const char *)p - page->start) * page->magic;
-	*number = (size_t)(product >> 64);
-	return likely((uint64_t)product >> 32 == 0);
+	uint64_t low;
+	*number = multiply((uintptr_t)p - (uintptr_t)page->start, &page->magic, &low);
+	return likely(low >> 32 == 0);
 }
 
 #endif

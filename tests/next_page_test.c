@@ -64,13 +64,14 @@ static void make_full(struct next_page *page)
 static void check_every_offset(const struct next_page *page)
 {
 	size_t bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT, blocks = 0;
-	const char *end = slice_address(page) + bytes, *next_block = page->start;
+	const char *first = page_owner(page) == OWNER_SPAN ? slice_address(page) : page->start;
+	const char *end = slice_address(page) + bytes, *next_block = first;
 	for (const char *p = slice_address(page); p < end; p++) {
 		size_t number;
-		bool is_block = block_number(page, p, &number);
+		bool is_block = page_block_number(page, p, &number);
 		if (is_block != (p == next_block) || (is_block && number != blocks))
 			fail_msg("block size %zu, offset %td from the first block: %s %zu",
-				 page->block_bytes, p - page->start,
+				 page->block_bytes, p - first,
 				 is_block ? "taken for block" : "refused, not taken for block",
 				 is_block ? number : blocks);
 		if (is_block) {

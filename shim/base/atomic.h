@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define load_relaxed(p)		   atomic_load_explicit((p), memory_order_relaxed)
@@ -48,6 +49,82 @@
 #define cas_seq_cst(p, expected, v)                                                                \
 	atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,        \
 						memory_order_seq_cst)
+
+/* --- a row of words as bits, bit `number` of whichever word it is in ---------------------------------
+ *
+ * An instruction of x86-64 finds the word, where the compiler takes three more. A sanitizer, and what explores the
+ * interleavings, are to see loads and stores. */
+#if defined(__x86_64__) && !HAKMEM_SANITIZER
+#define BITS_BY_INSTRUCTION 1
+#else
+#define BITS_BY_INSTRUCTION 0
+#endif
+
+/* relaxed */
+static inline bool test_bit(const _Atomic uint64_t *words, size_t number)
+{
+#if BITS_BY_INSTRUCTION
+	bool set;
+	__asm__ volatile("btq %2, %1" : "=@ccc"(set) : "m"(*words), "r"(number) : "memory");
+	return set;
+#else
+	return load_relaxed(&words[number / 64]) >> (number % 64) & 1;
+#endif
+}
+
+/* True if it was set before. Of words with one writer, which other threads may read: a relaxed load and a relaxed store. */
+static inline bool test_and_set_bit(_Atomic uint64_t *words, size_t number)
+{
+#if BITS_BY_INSTRUCTION
+	bool before;
+	__asm__ volatile("btsq %2, %0" : "+m"(*words), "=@ccc"(before) : "r"(number) : "memory");
+	return before;
+#else
+	_Atomic uint64_t *word = &words[number / 64];
+	uint64_t bit = (uint64_t)1 << (number % 64), value = load_relaxed(word);
+	store_relaxed(word, value | bit);
+	return (value & bit) != 0;
+#endif
+}
+
+/* The same of words that any thread writes. */
+static inline bool test_and_set_bit_seq_cst(_Atomic uint64_t *words, size_t number)
+{
+#if BITS_BY_INSTRUCTION
+	bool before;
+	__asm__ volatile("lock btsq %2, %0"
+			 : "+m"(*words), "=@ccc"(before)
+			 : "r"(number)
+			 : "memory");
+	return before;
+#else
+	uint64_t bit = (uint64_t)1 << (number % 64);
+	return (fetch_or_seq_cst(&words[number / 64], bit) & bit) != 0;
+#endif
+}
+
+/* *word & flag, of one byte. */
+static inline bool test_flag_seq_cst(const _Atomic uintptr_t *word, unsigned char flag)
+{
+#if BITS_BY_INSTRUCTION
+	bool clear;
+	__asm__ volatile("testb %2, %1" : "=@ccz"(clear) : "m"(*word), "qi"(flag) : "memory");
+	return !clear;
+#else
+	return (load_seq_cst(word) & flag) != 0;
+#endif
+}
+
+/* *word &= value, of a word with one writer that other threads may read. In one instruction, where a load and a store are
+ * compiled to two or three. */
+static inline void and_alone(_Atomic uint64_t *word, uint64_t value)
+{
+#if defined(__x86_64__) && !HAKMEM_SANITIZER
+	__asm__("andq %1, %0" : "+m"(*word) : "r"(value));
+#else
+	store_relaxed(word, load_relaxed(word) & value);
+#endif
+}
 
 /* *count -= 1, of a count with one writer that other threads may read; true when that makes 0. In one instruction, where a
  * load and a store are compiled to three. A sanitizer is to see them. */

@@ -52,6 +52,33 @@ INLINE bool is_power_of_two(size_t value)
 	return value != 0 && (value & (value - 1)) == 0;
 }
 
+/* The value, of which the compiler is not to know how it came about: it would compare what a shift was made from, and keep
+ * both in registers. */
+INLINE size_t opaque(size_t value)
+{
+	__asm__("" : "+r"(value));
+	return value;
+}
+
+INLINE void compiler_barrier(void)
+{
+	__asm__ volatile("" ::: "memory");
+}
+
+/* The upper 64 bits of a * *b; the lower ones in *low. Of a product of 128 bits gcc copies a half before it shifts it. */
+INLINE uint64_t multiply(uint64_t a, const uint64_t *b, uint64_t *low)
+{
+#if defined(__x86_64__)
+	uint64_t high;
+	__asm__("mulq %3" : "=a"(*low), "=d"(high) : "0"(a), "m"(*b) : "cc");
+	return high;
+#else
+	unsigned __int128 product = (unsigned __int128)a * *b;
+	*low = (uint64_t)product;
+	return (uint64_t)(product >> 64);
+#endif
+}
+
 /* The number of the lowest set bit; `word` is not 0. The builtin gives an int, and gcc extends it again
  * on malloc's critical path. "rep bsf" is tzcnt where there is one, bsf elsewhere. */
 INLINE size_t lowest_bit(uint64_t word)
@@ -65,24 +92,29 @@ INLINE size_t lowest_bit(uint64_t word)
 #endif
 }
 
+/* False if there is none. */
+INLINE bool lowest_bit_if_any(uint64_t word, size_t *number)
+{
+#if defined(__x86_64__)
+	bool none; /* bsf says it itself; what it leaves in the number then, no two processors agree */
+	__asm__("bsfq %2, %0" : "=r"(*number), "=@ccz"(none) : "r"(word));
+	return !none;
+#else
+	*number = word ? lowest_bit(word) : 0;
+	return word != 0;
+#endif
+}
+
 /* The number of the highest set bit; `word` is not 0. */
 INLINE size_t highest_bit(uint64_t word)
 {
-	return (size_t)(unsigned)(__builtin_clzll(word) ^ 63);
-}
-
-/* Sets bit `number` % 64 of *word; true if it was set before. */
-INLINE bool test_and_set_bit(uint64_t *word, size_t number)
-{
-	bool before;
 #if defined(__x86_64__)
-	__asm__("btsq %2, %0" : "+r"(*word), "=@ccc"(before) : "r"(number));
+	uint64_t number;
+	__asm__("bsrq %1, %0" : "=r"(number) : "r"(word) : "cc");
+	return number;
 #else
-	uint64_t bit = (uint64_t)1 << (number % 64);
-	before = (*word & bit) != 0;
-	*word |= bit;
+	return (size_t)(unsigned)(__builtin_clzll(word) ^ 63);
 #endif
-	return before;
 }
 
 #endif

@@ -93,6 +93,22 @@ INLINE bool map_covers(uintptr_t slot)
 	return likely(below);
 }
 
+/* Of a slot that is covered: an ordinary segment of next, and nobody watches. */
+INLINE bool map_is_next(uintptr_t slot)
+{
+	bool next;
+#if defined(__x86_64__) && !HAKMEM_SANITIZER
+	/* As in map_covers(): one instruction for two. */
+	__asm__ volatile("cmpb %3, (%1, %2)"
+			 : "=@cce"(next)
+			 : "r"(map_kinds), "r"(slot), "i"(MAP_NEXT)
+			 : "memory");
+#else
+	next = load_relaxed(&map_kinds[slot]) == MAP_NEXT;
+#endif
+	return likely(next);
+}
+
 /* The byte as it is, of a slot that is covered: a kind, perhaps with MAP_WATCHED. */
 INLINE unsigned map_byte_of_covered(uintptr_t slot)
 {
