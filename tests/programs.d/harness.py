@@ -81,15 +81,17 @@ def update_readme(name, text):
 
 
 class Workshop:
-    """The temporary directory, the compiled helpers and the children that are still running."""
+    """The temporary directory, the compiled helpers and the children that are still running. Each serves one run at a
+    time; `inputs_of`, another one, shares the generated inputs."""
 
-    def __init__(self):
+    def __init__(self, inputs_of=None):
         self.dir = Path(tempfile.mkdtemp(prefix="hakmem-programs."))
         self.children = set()
         atexit.register(self.close)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: sys.exit(1))  # so that atexit runs
-        (self.dir / "input").mkdir()
+        self.inputs = inputs_of.inputs if inputs_of else self.dir / "input"
+        self.inputs.mkdir(exist_ok=True)
         self.launch = self.compile("launch")
         self.witness = self.compile("witness", "-shared", "-fPIC")
 
@@ -180,7 +182,7 @@ class Run:
 
     def input(self, name, make):
         """The path of a generated input; `make()` gives its bytes and is called once for all runs."""
-        path = self.shop.dir / "input" / ("%s.%s" % (name, self.size("small", "full")))
+        path = self.shop.inputs / ("%s.%s" % (name, self.size("small", "full")))
         if not path.exists():
             path.write_bytes(make())
         return path
