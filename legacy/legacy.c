@@ -138,36 +138,53 @@ void legacy_layer_hits(const struct legacy_thread *t, uint64_t hits[LEGACY_LAYER
 
 /* --- free and usable size --------------------------------------------------------------------- */
 
+enum use { FREE, SIZE };
+
+/* Says which kind of misuse it is; `page` is that of the run, or NULL. */
+static COLD void not_live(enum use use, const struct legacy_page *page, const void *block)
+{
+	const char *what = use == FREE ? "invalid free" : "invalid pointer";
+	unsigned index = page ? block_index(page, block) : 0;
+	if ((uintptr_t)block % LEGACY_ALIGNMENT != 0)
+		fatal_misuse(what, block, "misaligned pointer");
+	if (!page || index >= page->capacity)
+		fatal_misuse(what, block, "no block of legacy lies there");
+	if (block_at(page, index) != block)
+		fatal_misuse(what, block, "pointer into the middle of a block");
+	if (load_relaxed(&page->state[index]) == BLOCK_FREE)
+		fatal_misuse(use == FREE ? "double free" : "use of a freed block", block,
+			     "the block is free already");
+	if (load_relaxed(&page->state[index]) != BLOCK_LIVE)
+		fatal_misuse(what, block, "the block was never handed out");
+	fatal_misuse("corrupted block header", block, "something wrote below the block");
+}
+
 /* The program's pointer: nothing is read where it points before the table, the arithmetic and the
- * state in the descriptor have all said that a live block begins there. */
-static struct legacy_page *check_live(struct legacy_thread *t, const void *block, const char *what,
-				      const char *twice, unsigned *index)
+ * state in the descriptor have all said that a live block begins there. One division gives the index and the rest; an
+ * address in the run has the index of a block or of the rest behind the last one. */
+INLINE struct legacy_page *check_live(struct legacy_thread *t, enum use use, const void *block,
+				      unsigned *index)
 {
 	struct legacy_page *page = legacy_table_find(t, block);
 	page = page ? load_relaxed(&page->head) : NULL;
 	if (unlikely(!page))
-		fatal_misuse(what, block, "no block of legacy lies there");
-	if (unlikely((uintptr_t)block % LEGACY_ALIGNMENT != 0))
-		fatal_misuse(what, block, "misaligned pointer");
-	*index = block_index(page, block);
-	if (unlikely(*index >= page->capacity))
-		fatal_misuse(what, block, "no block of legacy lies there");
-	if (unlikely(block_at(page, *index) != block))
-		fatal_misuse(what, block, "pointer into the middle of a block");
-	uint8_t state = load_relaxed(&page->state[*index]);
-	if (unlikely(state == BLOCK_FREE))
-		fatal_misuse(twice, block, "the block is free already");
-	if (unlikely(state != BLOCK_LIVE))
-		fatal_misuse(what, block, "the block was never handed out");
+		not_live(use, NULL, block);
+	unsigned offset = (unsigned)((uintptr_t)block - (uintptr_t)page->start);
+	unsigned stride_bytes = legacy_classes[page->class].stride_bytes;
+	*index = offset / stride_bytes;
+	if (unlikely(offset % stride_bytes != HEADER_BYTES))
+		not_live(use, page, block);
+	if (unlikely(load_relaxed(&page->state[*index]) != BLOCK_LIVE))
+		not_live(use, page, block);
 	if (unlikely(!header_intact(block, page->class)))
-		fatal_misuse("corrupted block header", block, "something wrote below the block");
+		not_live(use, page, block);
 	return page;
 }
 
 void legacy_free(struct legacy_thread *t, void *block)
 {
 	unsigned index;
-	struct legacy_page *page = check_live(t, block, "invalid free", "double free", &index);
+	struct legacy_page *page = check_live(t, FREE, block, &index);
 	unsigned class = page->class;
 	COUNT(t, frees[class]);
 	if (unlikely(!t)) {
@@ -192,8 +209,7 @@ void legacy_free(struct legacy_thread *t, void *block)
 size_t legacy_usable_bytes(const void *block)
 {
 	unsigned index;
-	struct legacy_page *page =
-		check_live(NULL, block, "invalid pointer", "use of a freed block", &index);
+	struct legacy_page *page = check_live(NULL, SIZE, block, &index);
 	return legacy_classes[page->class].payload_bytes;
 }
 

@@ -133,7 +133,7 @@ struct legacy_page {
 
 	/* enum block_state [who owns the block; a shard's lock for blocks handed out uncached].
 	 * Plain loads and stores: two frees of one block that race are beyond what is promised. */
-	_Atomic uint8_t state[PAGE_BLOCKS_MAX];
+	_Atomic uint8_t state[PAGE_BLOCKS_MAX + 1]; /* what is behind the last block is never LIVE */
 
 	/* The block below this one in a remote stack. [who pushes, until pushed; then who takes] */
 	_Atomic(void *) link[PAGE_BLOCKS_MAX];
