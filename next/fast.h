@@ -10,7 +10,7 @@
  *
  * free: address -> kind of its slot -> segment -> page -> number -> whose is it -> bit. Reasons to leave:
  *   - not a slot of ordinary segments: a stranger, legacy, a huge block (the caller looks first)
- *   - the address is no block's first byte, or in no page, or a span's; or the block is free already: misuse
+ *   - a span; or misuse: the address is no block's first byte, or in no page, or the block is free already
  *   - the page is this thread's, and is full or has remote frees pending
  *   - this was the last block of a page that nobody allocates from: it may go back
  *   - the page is another thread's, which has not heard yet that others free its blocks

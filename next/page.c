@@ -32,29 +32,30 @@ static uint64_t magic_of(size_t block_bytes)
 	return UINT64_MAX / block_bytes + 1 + ((block_bytes & (block_bytes - 1)) == 0);
 }
 
-static void make(struct next_page *page, unsigned class, size_t block_bytes)
+/* All but start and magic. Returns the address of block 0. */
+static char *make(struct next_page *page, unsigned class, size_t block_bytes)
 {
 	size_t page_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
 	size_t count = page_bytes / block_bytes;
 	if (count > PAGE_BLOCKS)
 		count = PAGE_BLOCKS;
 	page->block_bytes = block_bytes;
-	page->start = slice_address(page) + (page_bytes - count * block_bytes);
-	page->magic = magic_of(block_bytes);
+	char *start = slice_address(page) + (page_bytes - count * block_bytes);
 	page->block_count = (uint32_t)count;
 	page->current = &page->bits[0];
-	page->current_start = page->start;
+	page->current_start = start;
 	page->in_slot = false;
 	page->queued = false;
 	page->zero = false;
 	store_relaxed(&page->suspect, false);
 	store_relaxed(&page->bin, (uint8_t)class);
 	store_relaxed(&page->words, (uint16_t)((count + 63) / 64));
+	return start;
 }
 
 void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, bool zero)
 {
-	make(page, bin, next_class_bytes(bin));
+	char *start = make(page, bin, next_class_bytes(bin));
 	page->zero = zero;
 	uint32_t words = load_relaxed(&page->words);
 	for (uint32_t w = 0; w < words; w++) {
@@ -67,13 +68,16 @@ void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, boo
 	store_relaxed(&page->countdown, COUNTDOWN_ENDLESS);
 	page->idle = 0;
 	store_relaxed(&page->owner, (uintptr_t)heap);
+	/* Until here no address passed, see take_page() in segment.c; start comes last, for with it alone addresses below
+	 * it would. */
+	page->magic = magic_of(page->block_bytes);
+	compiler_barrier();
+	page->start = start;
 }
 
 void page_make_span(struct next_page *page, unsigned class)
 {
-	make(page, class, (size_t)load_relaxed(&page->slices) << SLICE_SHIFT);
-	page->start = NULL;
-	page->magic = MAGIC_OF_NO_BLOCK;
+	(void)make(page, class, (size_t)load_relaxed(&page->slices) << SLICE_SHIFT);
 	store_relaxed(&page->bits[0], 0);
 	store_relaxed(&page->remote[0], 0);
 	store_relaxed(&page->owner, OWNER_SPAN);

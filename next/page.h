@@ -39,7 +39,8 @@
 /* How many slices a page of this bin takes. */
 MUST_USE size_t page_slices(unsigned bin);
 
-/* A page of `bin` owned by `heap`, all blocks free, out of claimed slices; `zero` as the claim said. */
+/* A page of `bin` owned by `heap`, all blocks free, out of claimed slices (segment_claim(), which sees to it that no address
+ * passes for a block of it before); `zero` as the claim said. */
 void page_make(struct next_page *page, unsigned bin, struct next_heap *heap, bool zero);
 
 /* One live block over all slices of the page; it belongs to nobody. */
@@ -53,10 +54,10 @@ INLINE uintptr_t page_owner(const struct next_page *page)
 	return load_relaxed(&page->owner) & ~OWNER_FLAGS;
 }
 
-/* The same as block_number(), and for a span as well. */
+/* The same as block_number(), and for a span as well, be it in quarantine. Not for a descriptor of no page. */
 INLINE bool page_block_number(const struct next_page *page, const void *p, size_t *number)
 {
-	if (likely(page_owner(page) != OWNER_SPAN))
+	if (likely(page->start != NULL))
 		return block_number(page, p, number);
 	*number = 0;
 	return p == slice_address(page);

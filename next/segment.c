@@ -133,7 +133,8 @@ static bool take(struct group *group, size_t i, uint64_t run, struct next_page *
 		store_relaxed(&high_water, used);
 	uint32_t first = (uint32_t)lowest_bit(run);
 	for (uint32_t s = first; s < first + (uint32_t)slices; s++)
-		store_relaxed(&segment->page_at[s], page);
+		/* release: pairs with the address dependency in page_in(), see take_page() */
+		store_release(&segment->page_at[s], page);
 	return dirty == 0;
 }
 
@@ -144,6 +145,10 @@ static struct next_page *take_page(struct group *group, size_t i, uint64_t run, 
 	struct next_page *page = &segment->pages[lowest_bit(run)];
 	page->first_slice = (uint8_t)lowest_bit(run);
 	store_relaxed(&page->slices, (uint8_t)__builtin_popcountll(run));
+	/* Nothing passes for a block before page_make(), which may be a while: a wild address is found out meanwhile, and
+	 * what the last page here left does not lead it to words that are no bits. */
+	page->start = NULL;
+	page->magic = MAGIC_OF_NO_BLOCK;
 	*zero = take(group, i, run, page);
 	return page;
 }
@@ -220,6 +225,10 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	struct next_segment *segment = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
 	if (!segment)
 		return NULL;
+	/* Before the map knows: whoever frees a wild address there is told so, whenever it is. */
+	segment->pages[0].magic = MAGIC_OF_NO_BLOCK;
+	for (size_t s = 0; s < SEGMENT_SLICES; s++)
+		store_relaxed(&segment->page_at[s], &segment->pages[0]);
 	bool claimed = map_claim(segment, SEGMENT_BYTES, next_segment_kind);
 	if (!claimed || !id_make(&id)) {
 		/* A slot that was never claimed may have no memory in the map to write to. */
@@ -231,9 +240,6 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	struct group *group = group_of(id);
 	PROBE2(segment_mapped, segment, SEGMENT_BYTES);
 	segment->id = id;
-	segment->pages[0].magic = MAGIC_OF_NO_BLOCK;
-	for (size_t s = 0; s < SEGMENT_SLICES; s++)
-		store_relaxed(&segment->page_at[s], &segment->pages[0]);
 	size_t i = id % GROUP_SEGMENTS;
 	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
 	/* release: the mapping and page_at[]; pairs with the acquire in segment_each_page() */

@@ -13,8 +13,8 @@
  * A page: a run of slices cut into blocks of one size class. Its descriptor is that of its first slice;
  * page_at[] leads from every slice of the page to it, and from a slice without a page to the segment's
  * descriptor 0, which owns nothing and belongs to nobody. The descriptors lie close together: a free looks at
- * one, and each page of the kernel's that it looks at costs an entry of the TLB. Those of a fresh segment are
- * zero and not touched before their page is made.
+ * one, and each page of the kernel's that it looks at costs an entry of the TLB. Those of a fresh segment,
+ * but for that one, are zero and not touched before their page is made.
  *
  * Which blocks are free is written in the descriptor and nowhere else: one bit a block. Nothing is ever
  * written into a free block, so a program that writes after a free or past a block's end can hurt its
@@ -42,8 +42,8 @@
  * so the high half is the number and the low half is below 2^32 exactly for a block's first byte.
  *
  * Where no address is to pass, magic is 2^64 - 1 and start 0: for an address 0 < p < 2^63 the low half is 2^64 - p. So it
- * is in a segment's descriptor 0, and in that of a span: whatever passes is a block of a page that somebody owns or owned,
- * and free need not ask.
+ * is in a segment's descriptor 0, in that of a span, and from the claim of slices until their page is made: whatever passes
+ * is a block of a page that somebody owns or owned, and free need not ask.
  */
 #ifndef NEXT_TYPES_H
 #define NEXT_TYPES_H
@@ -65,13 +65,15 @@
 #define PAGE_BLOCKS	1024 /* at most: a page of the smallest classes leaves a part of its slice alone */
 #define PAGE_WORDS	(PAGE_BLOCKS / 64)
 
+#define MAGIC_OF_NO_BLOCK UINT64_MAX /* see above */
+
 /* Half a second in os_ticks(): free memory that nobody wanted for that long goes back to the kernel. */
 #define NEXT_RESERVE_TICKS 30
 
 struct next_heap;
 
 /* The owner word of a page: the heap's address, and what the next free of a thread must know. Every
- * free compares the whole word with its own heap's address, so that any bit leads it to the slow path.
+ * free compares the whole word with its own heap's address, so that any bit leads the owner to the slow path.
  *
  *   owner            the heap's own; frees of its thread go into bits[]
  *   owner | REMOTE   as well, and remote[] has bits that the owner has not seen
@@ -82,11 +84,9 @@ struct next_heap;
  *   OWNER_SHARED     on a shared list (shared.h): whoever pops it becomes the owner; frees go into remote[]
  *   OWNER_SPAN       one block, free when freed, belongs to nobody
  *   OWNER_QUARANTINE misuse was found in it: in no queue and no list, never used again; frees go into
- *                    remote[] and stay there
+ *                    remote[] and stay there (of a span too: there is one)
  *   OWNER_NONE       no page
  */
-#define MAGIC_OF_NO_BLOCK UINT64_MAX
-
 #define OWNER_NONE   ((uintptr_t)0)
 #define OWNER_REMOTE ((uintptr_t)1)
 #define OWNER_FULL   ((uintptr_t)2)

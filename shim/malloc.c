@@ -17,8 +17,8 @@
  *
  *   free(p)
  *     kind of p's slot
- *       next ............ a block of this thread's own page ...................... done
- *                         else free.c: other thread's page, full page, last block, misuse
+ *       next ............ a block of this thread's own page, or of another's that knows already ... done
+ *                         else free.c: full page, last block, first of another thread's, a span, misuse
  *       stranger ........ no address at all: fatal; else the system's free, a tail call
  *       legacy .......... legacy_free
  *       huge ............ next_free

@@ -106,6 +106,39 @@ static void in_every_span_exactly_the_first_byte_is_accepted(void **state)
 	}
 }
 
+static void no_address_passes_between_the_claim_and_the_page(void **state)
+{
+	(void)state;
+	bool zero;
+	for (unsigned bin = 0; bin < NEXT_BINS; bin += 9) {
+		/* What a page of another class left there is not to be taken for this one's. */
+		segment_release(page_for(bin ? 0 : NEXT_BINS - 1));
+		struct next_page *page = segment_claim(page_slices(bin), 1, &zero);
+		assert_non_null(page);
+		size_t bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT, number;
+		for (const char *p = slice_address(page); p < slice_address(page) + bytes; p++)
+			assert_false(block_number(page, p, &number));
+		page_make(page, bin, &owner, zero);
+		check_every_offset(page);
+		segment_release(page);
+	}
+}
+
+static void a_span_in_quarantine_is_still_one_block(void **state)
+{
+	(void)state;
+	bool zero;
+	size_t number;
+	struct next_page *page = segment_claim(3, 1, &zero);
+	page_make_span(page, NEXT_CLASS_HUGE);
+	store_relaxed(&page->owner, OWNER_QUARANTINE);
+	assert_true(page_block_number(page, slice_address(page), &number));
+	assert_int_equal(number, 0);
+	assert_false(page_block_number(page, slice_address(page) + 16, &number));
+	store_relaxed(&page->owner, OWNER_SPAN);
+	segment_release(page);
+}
+
 static void a_page_holds_enough_blocks_and_its_bits_fit(void **state)
 {
 	(void)state;
@@ -415,6 +448,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_every_page_exactly_the_first_bytes_of_blocks_are_accepted),
 		cmocka_unit_test(in_every_span_exactly_the_first_byte_is_accepted),
+		cmocka_unit_test(no_address_passes_between_the_claim_and_the_page),
+		cmocka_unit_test(a_span_in_quarantine_is_still_one_block),
 		cmocka_unit_test(a_page_holds_enough_blocks_and_its_bits_fit),
 		cmocka_unit_test(every_block_is_popped_once_in_order_and_can_be_freed_again),
 		cmocka_unit_test(a_page_is_wholly_remote_when_its_last_block_is_and_not_before),
