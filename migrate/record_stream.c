@@ -18,10 +18,17 @@ static _Atomic size_t made_bytes;
 
 /* --- claiming ------------------------------------------------------------------------------------- */
 
+size_t record_stream_count(void)
+{
+	/* Of a stream whose `busy` or `generation` the caller may see, `made` is older and is seen too: by the barrier, or by
+	 * the acquire in record_stream_at() of a later cycle. */
+	return load_relaxed(&made);
+}
+
 struct record_stream *record_stream_at(size_t i)
 {
 	/* acquire: pairs with the release in make_stream() */
-	return i < RECORD_STREAMS_MAX ? load_acquire(&streams[i]) : NULL;
+	return load_acquire(&streams[i]);
 }
 
 /* The stream is the caller's, in state OWNED, and no writer looks at it: its generation is another. */

@@ -109,7 +109,10 @@ MUST_USE bool record_append(const struct record_config *config, struct record_st
 			    enum record_event event, unsigned served, const void *payload,
 			    size_t bytes);
 
-/* Every stream there ever was, by number from 0; NULL behind the last. */
+/* How many places of streams were ever taken. Whoever has appended an event has taken its place before. */
+MUST_USE size_t record_stream_count(void);
+
+/* The stream in place `i`; NULL while it is being made, or if there was no memory for it. */
 MUST_USE struct record_stream *record_stream_at(size_t i);
 
 /* In the child of a fork: `own` is this thread's, the others' threads are not here. */

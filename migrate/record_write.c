@@ -199,16 +199,17 @@ static bool copy_open(struct record_stream *stream, uint64_t sequence, struct re
 	return true;
 }
 
-/* final: its thread will not touch it any more. */
-static void write_open(struct record_stream *stream, uint64_t sequence, bool final)
+/* final: its thread will not touch it any more. False if what it holds now is not in the file. */
+static bool write_open(struct record_stream *stream, uint64_t sequence, bool final)
 {
 	static struct record_packet copy; /* [writer] */
 	struct record_file *file = &stream->file;
+	bool done = true;
 
 	if (copy_open(stream, sequence, &copy)) {
 		uint64_t bits = load_relaxed(&copy.content_bits);
 		if (bits != file->open_bits || copy.discarded != file->told || final) {
-			bool done = write_packets(file, stream->number, &copy, 1) == 1;
+			done = write_packets(file, stream->number, &copy, 1) == 1;
 			file->open_bits = done ? bits : 0;
 			file->told = done ? copy.discarded : file->told;
 			if (final && done) {
@@ -233,6 +234,7 @@ static void write_open(struct record_stream *stream, uint64_t sequence, bool fin
 			close(fd);
 		}
 	}
+	return done;
 }
 
 /* --- streams -------------------------------------------------------------------------------------- */
@@ -249,8 +251,8 @@ static void write_range(struct record_stream *stream, uint64_t from, uint64_t to
 	}
 }
 
-/* True if there was something new. */
-static bool write_stream(struct record_stream *stream, bool end)
+/* True if there was something new. `*complete` becomes false if not all of it is in the file. */
+static bool write_stream(struct record_stream *stream, bool end, bool *complete)
 {
 	/* acquire, both: pair with the releases of the thread */
 	uint32_t state = load_acquire(&stream->state);
@@ -266,7 +268,7 @@ static bool write_stream(struct record_stream *stream, bool end)
 	write_range(stream, tail, head);
 	/* release: the thread may have these places again; pairs with its acquire */
 	store_release(&stream->tail, head);
-	write_open(stream, head, final);
+	*complete &= write_open(stream, head, final);
 	if (ended) {
 		lost_of_ended += load_relaxed(&stream->lost) + stream->file.lost;
 		store_relaxed(&stream->generation, 0);
@@ -304,12 +306,11 @@ static void write_ledger(uint64_t complete_ns)
  * sets it later has a later time. */
 static bool all_are_idle_since_barrier(void)
 {
-	for (size_t i = 0; i < RECORD_STREAMS_MAX; i++) {
+	size_t count = record_stream_count();
+	for (size_t i = 0; i < count; i++) {
 		const struct record_stream *stream = record_stream_at(i);
-		if (!stream)
-			return true;
 		/* acquire: what it appended before is there; pairs with the release in record_append() */
-		if (load_acquire(&stream->busy))
+		if (stream && load_acquire(&stream->busy))
 			return false;
 	}
 	return true;
@@ -330,11 +331,12 @@ static bool write_all(bool end)
 
 	barrier();
 	bool complete = all_are_idle_since_barrier();
-	for (size_t i = 0; i < RECORD_STREAMS_MAX; i++) {
+	size_t count = record_stream_count();
+	for (size_t i = 0; i < count; i++) {
 		struct record_stream *stream = record_stream_at(i);
 		if (!stream)
-			break;
-		news |= write_stream(stream, end);
+			continue;
+		news |= write_stream(stream, end, &complete);
 		if (load_relaxed(&stream->generation) == config->generation)
 			lost += load_relaxed(&stream->lost) + stream->file.lost;
 	}
@@ -357,7 +359,7 @@ static void dump_stream(struct record_stream *stream)
 	uint64_t tail = head + 1 > stream->packets ? head + 1 - stream->packets : 0;
 	memset(&stream->file, 0, sizeof(stream->file));
 	write_range(stream, tail, head);
-	write_open(stream, head, true);
+	(void)!write_open(stream, head, true);
 }
 
 static bool open_folder(char *error)
@@ -365,8 +367,9 @@ static bool open_folder(char *error)
 	if (folder >= 0)
 		close(folder);
 	file_bytes = lost_of_ended = lost_without_file = 0;
-	began_ns = os_now_ns();
-	ledger_ns = 0;
+	/* What is in the buffers is older than its dump, of which nothing is complete before all of it is there. */
+	began_ns = config->ring ? 0 : os_now_ns();
+	ledger_ns = UINT64_MAX;
 	memset(&ledger, 0, sizeof(ledger));
 	cut = false;
 	store_relaxed(&events_written, 0);
@@ -390,15 +393,16 @@ static void dump(void)
 	}
 	/* seq_cst: see record_stream.h */
 	store_seq_cst(&record_frozen, true);
-	for (size_t i = 0; i < RECORD_STREAMS_MAX; i++) {
+	size_t count = record_stream_count();
+	for (size_t i = 0; i < count; i++) {
 		struct record_stream *stream = record_stream_at(i);
 		if (!stream)
-			break;
+			continue;
 		dump_stream(stream);
 		if (load_relaxed(&stream->generation) == config->generation)
 			lost += load_relaxed(&stream->lost) + stream->file.lost;
 	}
-	write_ledger(os_now_ns());
+	write_ledger(cut ? 0 : os_now_ns());
 	store_seq_cst(&record_frozen, false);
 	store_relaxed(&events_lost, lost);
 }
@@ -415,11 +419,10 @@ static void settle(enum phase to)
 /* Memory of rings that nobody reads any more goes back; what a late thread writes there later, nobody reads. */
 static void end(void)
 {
-	for (size_t i = 0; i < RECORD_STREAMS_MAX; i++) {
+	size_t count = record_stream_count();
+	for (size_t i = 0; i < count; i++) {
 		struct record_stream *stream = record_stream_at(i);
-		if (!stream)
-			break;
-		if (stream->packets == config->packets)
+		if (stream && stream->packets == config->packets)
 			(void)!os_purge(stream->ring,
 					(size_t)stream->packets * RECORD_PACKET_BYTES);
 	}

@@ -240,6 +240,19 @@ class RecordTest(unittest.TestCase):
         if BABELTRACE:
             self.assertIn("discarded", listing(self.folder)[1])
 
+    def test_a_stream_without_room_is_not_complete(self):
+        """Room for the open packets of two threads of eight, through many cycles of the writer."""
+        trace = self.operate("disk=12k", "-t", "8", "-n", "150", "-p", "300")
+        self.assertEqual(len(trace.streams), 2)
+        self.assertGreater(trace.lost, 100)
+        trace.check()
+
+    def test_a_dump_without_room_is_not_complete(self):
+        trace = self.operate("ring buffer=64k disk=96k", "-d", "-t", "4", "-n", "20000")
+        self.assertEqual(trace.complete, 0)
+        self.assertIn("lost, and counted", self.said)
+        self.assertGreater(trace.lost, 1000)
+
     def test_threads_without_memory_are_counted(self):
         """Buffers for two threads of four: stream 0 tells what the others lost."""
         trace = self.operate("buffer=64k memory=128k", "-t", "4", "-n", "20000")

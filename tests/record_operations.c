@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/record_operations.c - helper: allocates at random, records itself, and lists what it did
  *
- *	record_operations DIR OPTIONS [-t THREADS] [-n OPERATIONS] [-r ROUTES] [-l LIST] [-s SEED] [-f | -k | -d]
+ *	record_operations DIR OPTIONS [-t THREADS] [-n OPERATIONS] [-r ROUTES] [-l LIST] [-s SEED] [-p MICROSECONDS] [-f | -k | -d]
  *
  * Each thread does so many operations on blocks that all threads share, and writes each of them down, in the order in
  * which a recording has to have them: LIST gets a line for each, "TID NAME OLD ADDRESS COUNT SIZE", numbers in hex.
  * -f: then forks a child that does the same for half a second with its own recording. -k: goes on until it is killed. -d: a
- * flight recorder is dumped at the end. Prints what hakmem_record_stop() says: "events lost bytes folder".
+ * flight recorder is dumped at the end. -p: a pause before every operation. Prints what hakmem_record_stop() says: "events lost bytes folder".
  */
 #include "shim/hakmem.h"
 #include "shim/base/atomic.h"
@@ -41,6 +41,7 @@ struct worker {
 
 static size_t operations = 10000;
 static uint64_t until_ns; /* 0: so many operations */
+static unsigned pause_us;
 static bool for_ever;
 static _Atomic(void *) slots[SLOTS];
 
@@ -135,8 +136,11 @@ static void *work(void *argument)
 {
 	struct worker *worker = argument;
 	worker->tid = (pid_t)syscall(SYS_gettid);
-	for (size_t i = 0; for_ever || (until_ns ? os_now_ns() < until_ns : i < operations); i++)
+	for (size_t i = 0; for_ever || (until_ns ? os_now_ns() < until_ns : i < operations); i++) {
+		if (pause_us > 0)
+			usleep(pause_us);
 		operate(worker);
+	}
 	return NULL;
 }
 
@@ -195,7 +199,7 @@ int main(int argc, char **argv)
 	struct hakmem_record record;
 	int option;
 
-	while ((option = getopt(argc, argv, "t:n:r:l:s:fkd")) != -1) {
+	while ((option = getopt(argc, argv, "t:n:r:l:s:p:fkd")) != -1) {
 		switch (option) {
 		case 't':
 			threads = (unsigned)strtoul(optarg, NULL, 10);
@@ -211,6 +215,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			seed = strtoul(optarg, NULL, 10);
+			break;
+		case 'p':
+			pause_us = (unsigned)strtoul(optarg, NULL, 10);
 			break;
 		case 'f':
 			forks = true;
