@@ -87,8 +87,7 @@ INLINE void next_free_remote(struct next_page *page, size_t number, void *block)
  * copy of the address. */
 INLINE void next_free_in_slot(void *p, uintptr_t slot)
 {
-	struct next_page *page =
-		page_in((struct next_segment *)(opaque(slot) << MAP_SLOT_SHIFT), p);
+	struct next_page *page = page_in(segment_at((char *)(opaque(slot) << MAP_SLOT_SHIFT)), p);
 	size_t number;
 	if (unlikely(!block_number(page, p, &number))) {
 		next_free_in_page(p, page);

@@ -13,6 +13,10 @@
 #define GROUP_SEGMENTS 128
 #define GROUPS	       8192
 
+/* A guard makes two mappings of one for the kernel, of which a process has 65,530 by default: the first 32 GiB use a quarter
+ * of them, and the program has the rest. */
+#define GUARDED_SEGMENTS 8192
+
 struct group {
 	_Atomic uint64_t free[GROUP_SEGMENTS];	    /* [any thread] */
 	_Atomic uint64_t dirty[GROUP_SEGMENTS];	    /* [any thread] */
@@ -222,23 +226,27 @@ static bool id_make(uint32_t *id)
 static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero)
 {
 	uint32_t id;
-	struct next_segment *segment = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
-	if (!segment)
+	char *base = os_map_aligned(SEGMENT_BYTES, SEGMENT_BYTES, 0);
+	if (!base)
 		return NULL;
+	struct next_segment *segment = segment_at(base);
 	/* Before the map knows: whoever frees a wild address there is told so, whenever it is. */
 	segment->pages[0].magic = MAGIC_OF_NO_BLOCK;
 	for (size_t s = 0; s < SEGMENT_SLICES; s++)
 		store_relaxed(&segment->page_at[s], &segment->pages[0]);
-	bool claimed = map_claim(segment, SEGMENT_BYTES, next_segment_kind);
+	bool claimed = map_claim(base, SEGMENT_BYTES, next_segment_kind);
 	if (!claimed || !id_make(&id)) {
 		/* A slot that was never claimed may have no memory in the map to write to. */
 		if (claimed)
-			map_release(segment, SEGMENT_BYTES);
-		os_unmap(segment, SEGMENT_BYTES);
+			map_release(base, SEGMENT_BYTES);
+		os_unmap(base, SEGMENT_BYTES);
 		return NULL;
 	}
 	struct group *group = group_of(id);
-	PROBE2(segment_mapped, segment, SEGMENT_BYTES);
+	/* Without it where the kernel refuses. */
+	if (id < GUARDED_SEGMENTS)
+		(void)!os_make_untouchable(base, GUARD_BYTES);
+	PROBE2(segment_mapped, base, SEGMENT_BYTES);
 	segment->id = id;
 	size_t i = id % GROUP_SEGMENTS;
 	uint64_t run = run_mask((unsigned)lowest_bit(runs_of(ALL_SLICES, slices) & starts), slices);
@@ -335,7 +343,7 @@ static size_t purge_segment(struct group *group, size_t i)
 	} while (!cas_acquire(&group->free[i], &free, free & ~mine));
 
 	struct next_segment *segment = load_relaxed(&group->base[i]);
-	char *base = (char *)segment;
+	char *base = segment_base(segment);
 	for (uint64_t left = mine; left;) {
 		unsigned first = (unsigned)__builtin_ctzll(left);
 		uint64_t after = ~(left >> first);
@@ -445,7 +453,7 @@ void segment_each_page(void (*visit)(struct next_page *page, void *argument), vo
 		struct next_segment *segment =
 			group ? load_acquire(&group->base[id % GROUP_SEGMENTS]) : NULL;
 		for (size_t s = HEADER_SLICES; segment && s < SEGMENT_SLICES; s++) {
-			struct next_page *page = page_of((char *)segment + (s << SLICE_SHIFT));
+			struct next_page *page = page_of(segment_base(segment) + (s << SLICE_SHIFT));
 			if (page == &segment->pages[s])
 				visit(page, argument);
 		}

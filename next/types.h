@@ -4,11 +4,14 @@
  * A segment: 4 MiB, aligned to 4 MiB, 64 slices of 64 KiB. Never unmapped once mapped, and its header
  * slices never hold anything else, so a page descriptor may be read at any time.
  *
- *   slice 0                      1 ... 63
- *  +----------------------------+---------+-----------+------+-----------------+
- *  | header: page_at[64],       | page of | page of 3 | free |  span of one    |
- *  | 64 page descriptors        | 1 slice | slices    |      |  block          |
- *  +----------------------------+---------+-----------+------+-----------------+
+ *   slice 0                              1 ... 63
+ *  +-------+---------------------+------+---------+-----------+------+-----------------+
+ *  | guard | header: page_at[64],| gap  | page of | page of 3 | free |  span of one    |
+ *  | 4 KiB | 64 page descriptors |      | 1 slice | slices    |      |  block          |
+ *  +-------+---------------------+------+---------+-----------+------+-----------------+
+ *
+ * The segment below may end where this one begins, so a write that runs on past its last block comes to the guard, which
+ * nobody may touch, before it comes to the header. A write that runs down from slice 1 has 35 KiB of gap to cross.
  *
  * A page: a run of slices cut into blocks of one size class. Its descriptor is that of its first slice;
  * page_at[] leads from every slice of the page to it, and from a slice without a page to the segment's
@@ -53,6 +56,7 @@
 #include "shim/base/compiler.h"
 #include "shim/base/lock.h"
 #include "shim/base/map.h"
+#include "shim/base/os.h"
 
 #define SEGMENT_BYTES	MAP_SLOT_BYTES
 #define SEGMENT_MASK	(SEGMENT_BYTES - 1)
@@ -61,6 +65,7 @@
 #define SEGMENT_SLICES	64
 #define HEADER_SLICES	1
 #define USABLE_SLICES	(SEGMENT_SLICES - HEADER_SLICES)
+#define GUARD_BYTES	OS_PAGE_BYTES /* before the header */
 #define SPAN_MAX_BYTES	(USABLE_SLICES * SLICE_BYTES) /* larger blocks have a mapping of their own */
 #define PAGE_BLOCKS	1024 /* at most: a page of the smallest classes leaves a part of its slice alone */
 #define PAGE_WORDS	(PAGE_BLOCKS / 64)
@@ -140,7 +145,8 @@ struct next_segment {
 	struct next_page pages[SEGMENT_SLICES]; /* that of slice 0 is the one that belongs to nobody */
 };
 
-_Static_assert(sizeof(struct next_segment) <= HEADER_SLICES * SLICE_BYTES, "header slices");
+_Static_assert(GUARD_BYTES + sizeof(struct next_segment) <= HEADER_SLICES * SLICE_BYTES,
+	       "header slices");
 
 /* A thread's heap. Type-stable: never unmapped, listed for ever, handed from a thread that exits to one
  * that starts. */
@@ -182,9 +188,19 @@ extern HIDDEN const struct next_heap next_gone_heap;
 /* The library's one thread-local variable. */
 extern HIDDEN TLS_FAST struct next_heap *next_heap_self;
 
+INLINE char *segment_base(const void *p)
+{
+	return (char *)((uintptr_t)p & ~SEGMENT_MASK);
+}
+
+INLINE struct next_segment *segment_at(char *base)
+{
+	return (struct next_segment *)(void *)(base + GUARD_BYTES);
+}
+
 INLINE struct next_segment *segment_of(const void *p)
 {
-	return (struct next_segment *)((uintptr_t)p & ~SEGMENT_MASK);
+	return segment_at(segment_base(p));
 }
 
 INLINE struct next_page *page_in(struct next_segment *segment, const void *p)
@@ -202,7 +218,7 @@ INLINE struct next_page *page_of(const void *p)
 
 INLINE char *slice_address(const struct next_page *page)
 {
-	return (char *)segment_of(page) + ((size_t)page->first_slice << SLICE_SHIFT);
+	return segment_base(page) + ((size_t)page->first_slice << SLICE_SHIFT);
 }
 
 /* The number of the block that starts at p; false if none does, and for a span. */

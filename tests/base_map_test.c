@@ -30,12 +30,21 @@ static void *refuse_map(void *hint, size_t bytes, int prot, int extra_flags)
 	return NULL;
 }
 
+static size_t large_pages(void)
+{
+	return 16 * KIB;
+}
+
 /* First: there is no table yet. */
 static void without_a_table_everything_is_a_stranger_and_nothing_can_be_claimed(void **state)
 {
 	(void)state;
-	const struct os_ops no_memory = { .map = refuse_map };
-	os_swap(&no_memory);
+	struct os_ops changed = os_real;
+	changed.map = refuse_map;
+	os_swap(&changed);
+	assert_false(map_init());
+	changed = os_real;
+	changed.page_bytes = large_pages;
 	assert_false(map_init());
 	os_swap(NULL);
 	assert_int_equal(map_kind_of(slot(1)), MAP_STRANGER);

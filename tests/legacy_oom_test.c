@@ -43,12 +43,18 @@ static int remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to
 	return fails() ? -12 : os_real.remap(start, old_bytes, new_bytes, fixed_to);
 }
 
+static size_t page_bytes(void)
+{
+	return os_real.page_bytes();
+}
+
 static const struct os_ops failing = {
 	.map = map,
 	.unmap = unmap,
 	.protect = protect,
 	.advise = advise,
 	.remap = remap,
+	.page_bytes = page_bytes,
 };
 
 #define BLOCKS 1600

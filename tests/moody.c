@@ -60,8 +60,18 @@ static int remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to
 	return error;
 }
 
+static size_t page_bytes(void)
+{
+	return os_real.page_bytes();
+}
+
 static const struct os_ops moody = {
-	.map = map, .unmap = unmap, .protect = protect, .advise = advise, .remap = remap
+	.map = map,
+	.unmap = unmap,
+	.protect = protect,
+	.advise = advise,
+	.remap = remap,
+	.page_bytes = page_bytes,
 };
 
 void moody_refuse(unsigned kinds, long first, long last)

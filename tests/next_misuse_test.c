@@ -209,7 +209,7 @@ static void what_belongs_to_no_page_dies(void **state)
 {
 	(void)state;
 	char *span = take(A_SPAN);
-	char *segment = (char *)segment_of(span);
+	char *segment = segment_base(span);
 	struct wrong wrong = { .block = segment };
 	/* The header, its page descriptors, and the rest of its slice. */
 	const size_t offsets[] = { 0, 64, 4096, SLICE_BYTES / 2, SLICE_BYTES - 16 };
@@ -233,7 +233,7 @@ static void the_gap_before_a_pages_first_block_holds_no_block(void **state)
 	for (unsigned bin = 0; bin < NEXT_BINS; bin++) {
 		char *block = take(next_class_bytes(bin));
 		struct next_page *page = page_of(block);
-		char *gap = (char *)segment_of(page) + (size_t)page->first_slice * SLICE_BYTES;
+		char *gap = segment_base(page) + (size_t)page->first_slice * SLICE_BYTES;
 		struct wrong wrong = { .block = gap };
 		if (gap < page->start) {
 			assert_true(dies(free_at_offset, &wrong, gap, "first byte"));

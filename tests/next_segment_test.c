@@ -6,9 +6,11 @@
 #include "shim/base/os.h"
 #include "tests/support.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,7 +85,7 @@ static size_t longest_free_run(void)
 	for (size_t i = 0; i < segments_seen; i++) {
 		size_t run = 0;
 		for (size_t s = HEADER_SLICES; s < SEGMENT_SLICES; s++) {
-			char *slice = (char *)segments[i] + (s << SLICE_SHIFT);
+			char *slice = segment_base(segments[i]) + (s << SLICE_SHIFT);
 			run = page_of(slice) == &segments[i]->pages[0] ? run + 1 : 0;
 			if (run > longest)
 				longest = run;
@@ -108,7 +110,7 @@ static void check_that_the_longest_run_is_found_and_no_longer_one(void)
 /* --- one thread ------------------------------------------------------------------------ */
 
 static const struct os_ops *real = &os_real;
-static bool refuse_map, refuse_tables, refuse_protect, refuse_advise;
+static bool refuse_map, refuse_tables, refuse_protect, refuse_guards, refuse_advise;
 
 /* Of what is mapped here only segments are that large. */
 static void *map_or_not(void *hint, size_t bytes, int prot, int extra_flags)
@@ -120,7 +122,9 @@ static void *map_or_not(void *hint, size_t bytes, int prot, int extra_flags)
 
 static int protect_or_not(void *start, size_t bytes, int prot)
 {
-	return refuse_protect ? -12 : real->protect(start, bytes, prot);
+	return refuse_protect || (refuse_guards && prot == PROT_NONE)
+		       ? -12
+		       : real->protect(start, bytes, prot);
 }
 
 static int advise_or_not(void *start, size_t bytes, int advice)
@@ -179,6 +183,61 @@ static void a_run_leads_to_its_descriptor_from_every_slice_and_to_none_after_rel
 			assert_int_equal(load_relaxed(&page_of(memory + (s << SLICE_SHIFT))->owner),
 					 OWNER_NONE);
 	}
+}
+
+/* As a program's write would have it, but with an errno instead of a signal. */
+static bool can_be_written(char *p)
+{
+	int zeroes = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	assert_true(zeroes >= 0);
+	bool can = read(zeroes, p, 1) == 1;
+	close(zeroes);
+	return can;
+}
+
+static void what_runs_on_past_a_segment_meets_a_guard_before_the_next_ones_header(void **state)
+{
+	(void)state;
+	struct next_page *pages[4];
+	bool zero;
+	for (size_t i = 0; i < 4; i++) {
+		pages[i] = claim(USABLE_SLICES, 1, &zero);
+		assert_non_null(pages[i]);
+	}
+	for (size_t i = 0; i < segments_seen; i++) {
+		char *base = segment_base(segments[i]);
+		assert_true((char *)segments[i] == base + OS_PAGE_BYTES);
+		assert_false(can_be_written(base));
+		assert_false(can_be_written(base + OS_PAGE_BYTES - 1));
+		assert_true(can_be_written(base + SLICE_BYTES)); /* the first block's */
+		assert_true(can_be_written(base + SEGMENT_BYTES - 1));
+	}
+	for (size_t i = 0; i < 4; i++)
+		segment_release(pages[i]);
+}
+
+static void without_a_guard_a_segment_serves_just_the_same(void **state)
+{
+	(void)state;
+	struct next_page *pages[SEGMENTS_MAX];
+	struct segment_counts counts;
+	size_t taken = 0;
+	bool zero;
+	/* All that there are, and one more. */
+	segment_read_counts(&counts);
+	while (taken < counts.segments)
+		assert_non_null(pages[taken++] = claim(USABLE_SLICES, 1, &zero));
+	os_swap(&moody);
+	refuse_guards = true;
+	assert_non_null(pages[taken++] = segment_claim(USABLE_SLICES, 1, &zero));
+	refuse_guards = false;
+	os_swap(NULL);
+	char *memory = memory_of(pages[taken - 1]);
+	assert_true(can_be_written(segment_base(memory)));
+	assert_ptr_equal(page_of(memory + SLICE_BYTES), pages[taken - 1]);
+	remember_segment(pages[taken - 1]);
+	while (taken > 0)
+		segment_release(pages[--taken]);
 }
 
 static void runs_begin_where_the_caller_wants_them(void **state)
@@ -527,6 +586,8 @@ int main(void)
 			the_first_segment_is_refused_when_the_map_or_the_tables_cannot_be_had),
 		cmocka_unit_test(
 			a_run_leads_to_its_descriptor_from_every_slice_and_to_none_after_release),
+		cmocka_unit_test(
+			what_runs_on_past_a_segment_meets_a_guard_before_the_next_ones_header),
 		cmocka_unit_test(runs_begin_where_the_caller_wants_them),
 		cmocka_unit_test(zero_is_said_of_zeroed_memory_alone_also_after_a_purge),
 		cmocka_unit_test(a_run_that_is_dirty_in_part_is_not_called_zero),
@@ -538,6 +599,7 @@ int main(void)
 		cmocka_unit_test(without_memory_what_there_is_is_still_served),
 		cmocka_unit_test(
 			threads_never_share_a_slice_nor_see_anothers_bytes_in_a_zeroed_one),
+		cmocka_unit_test(without_a_guard_a_segment_serves_just_the_same),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -2,6 +2,7 @@
 /* shim/base/map.c - the address map; see map.h */
 #include "shim/base/map.h"
 
+#include "shim/base/os.h"
 #include "shim/base/reserve.h"
 
 READ_MOSTLY map_byte *map_kinds;
@@ -9,7 +10,7 @@ READ_MOSTLY _Atomic uintptr_t map_bound;
 
 bool map_init(void)
 {
-	if (!map_kinds)
+	if (!map_kinds && os_pages_fit())
 		map_kinds = reserve_table(MAP_SLOTS);
 	return map_kinds != NULL;
 }

@@ -5,6 +5,7 @@
 #include "shim/base/atomic.h"
 
 #include <errno.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -56,12 +57,18 @@ static int real_remap(void *start, size_t old_bytes, size_t new_bytes, void *fix
 	return p == MAP_FAILED ? -failed_errno : 0;
 }
 
+static size_t real_page_bytes(void)
+{
+	return getauxval(AT_PAGESZ);
+}
+
 const struct os_ops os_real = {
 	.map = real_map,
 	.unmap = real_unmap,
 	.protect = real_protect,
 	.advise = real_advise,
 	.remap = real_remap,
+	.page_bytes = real_page_bytes,
 };
 
 static const struct os_ops *os = &os_real;
@@ -69,6 +76,11 @@ static const struct os_ops *os = &os_real;
 void os_swap(const struct os_ops *ops)
 {
 	os = ops ? ops : &os_real;
+}
+
+bool os_pages_fit(void)
+{
+	return os->page_bytes() <= OS_PAGE_BYTES;
 }
 
 void *os_map(void *hint, size_t bytes)

@@ -19,10 +19,14 @@ struct os_ops {
 	int (*advise)(void *start, size_t bytes, int advice);
 	/* Changes a mapping's length where it is; with FIXED_TO != NULL also its place, to that one. */
 	int (*remap)(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to);
+	size_t (*page_bytes)(void); /* of the kernel's pages */
 };
 
 extern const struct os_ops os_real; /* straight to the kernel */
 void os_swap(const struct os_ops *ops); /* NULL: back to os_real. Not thread safe: tests only */
+
+/* False where the kernel's pages are larger than OS_PAGE_BYTES: what is purged or protected here would take its neighbours along. */
+MUST_USE bool os_pages_fit(void);
 
 /* Anonymous private readable and writable memory, zeroed; NULL if the kernel refuses. */
 MUST_USE void *os_map(void *hint, size_t bytes);

@@ -71,11 +71,17 @@ static int take_memory(void *start, size_t bytes)
 	return 0;
 }
 
+static size_t page_bytes(void)
+{
+	return OS_PAGE_BYTES;
+}
+
 static const struct os_ops one_segment = {
 	.map = give_memory,
 	.unmap = take_memory,
 	.protect = mprotect,
 	.advise = change_memory,
+	.page_bytes = page_bytes,
 };
 
 uint64_t __wrap_os_now_ns(void);
