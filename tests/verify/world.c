@@ -71,7 +71,7 @@ static int take_memory(void *start, size_t bytes)
 	return 0;
 }
 
-static size_t page_bytes(void)
+static size_t kernel_page_bytes(void)
 {
 	return OS_PAGE_BYTES;
 }
@@ -81,7 +81,7 @@ static const struct os_ops one_segment = {
 	.unmap = take_memory,
 	.protect = mprotect,
 	.advise = change_memory,
-	.page_bytes = page_bytes,
+	.page_bytes = kernel_page_bytes,
 };
 
 uint64_t __wrap_os_now_ns(void);
