@@ -18,6 +18,7 @@
 #ifndef NEXT_FAST_H
 #define NEXT_FAST_H
 
+#include "next/misuse.h"
 #include "next/page.h"
 #include "next/types.h"
 
@@ -42,6 +43,18 @@ INLINE void *next_malloc_fast(size_t bytes)
 	if (!block)
 		__builtin_unreachable(); /* so that the caller need not ask again */
 	return block;
+}
+
+/* Where that had none, and the class is next's: from another word of the page in the slot. Not for 0 bytes. */
+INLINE void *next_malloc_next_word(size_t bytes)
+{
+	size_t unit = (bytes - 1) >> 4;
+	if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
+		return NULL;
+	size_t slot = unit < SLOT_UNITS ? unit : slot_of_large_unit(unit);
+	/* relaxed: as above */
+	struct next_page *page = load_relaxed(&next_heap_self->slot[slot]);
+	return !misuse_suspects(page) && likely(page_advance(page)) ? page_pop(page) : NULL;
 }
 
 /* The same for a class whose slots are kept empty, so that every malloc of it comes to the slow path: from the page that

@@ -44,6 +44,7 @@ static char *make(struct next_page *page, unsigned class, size_t block_bytes)
 	page->block_count = (uint32_t)count;
 	page->current = &page->bits[0];
 	page->current_start = start;
+	page->touched = 1;
 	page->in_slot = false;
 	page->queued = false;
 	page->zero = false;
@@ -87,27 +88,6 @@ void page_resize_span(struct next_page *page, unsigned class)
 {
 	store_relaxed(&page->bin, (uint8_t)class);
 	page->block_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
-}
-
-bool page_advance(struct next_page *page)
-{
-	/* From the front: blocks in use stay together there, and memory behind them stays untouched. */
-	uint32_t words = load_relaxed(&page->words);
-	for (uint32_t w = 0; w < words; w++) {
-		if (load_relaxed(&page->bits[w])) {
-			page->current = &page->bits[w];
-			page->current_start = page->start + (size_t)w * 64 * page->block_bytes;
-			return true;
-		}
-	}
-	return false;
-}
-
-void *page_pop(struct next_page *page)
-{
-	uint64_t word = load_relaxed(page->current);
-	store_relaxed(page->current, word & (word - 1));
-	return page->current_start + lowest_bit(word) * page->block_bytes;
 }
 
 static void *block_at(const struct next_page *page, uint32_t word, uint64_t bits)

@@ -63,11 +63,38 @@ INLINE bool page_block_number(const struct next_page *page, const void *p, size_
 	return p == slice_address(page);
 }
 
-/* [owner] Moves `current` to the first word with a free block. False if there is none. */
-MUST_USE bool page_advance(struct next_page *page);
+INLINE bool page_go_to_word(struct next_page *page, uint32_t w)
+{
+	page->current = &page->bits[w];
+	page->current_start = page->start + (size_t)w * 64 * page->block_bytes;
+	return true;
+}
+
+/* [owner] Moves `current` to the next word with a free block, round and round: by the time it comes back many of a word's
+ * blocks are free again. To one whose blocks were never handed out only where no other has any, for their memory is still
+ * untouched. False if there is none. */
+MUST_USE INLINE bool page_advance(struct next_page *page)
+{
+	uint32_t touched = page->touched, now = (uint32_t)(page->current - page->bits);
+	for (uint32_t w = now + 1; w < touched; w++)
+		if (load_relaxed(&page->bits[w]))
+			return page_go_to_word(page, w);
+	for (uint32_t w = 0; w <= now; w++)
+		if (load_relaxed(&page->bits[w]))
+			return page_go_to_word(page, w);
+	if (touched == load_relaxed(&page->words))
+		return false;
+	page->touched = (uint8_t)(touched + 1);
+	return page_go_to_word(page, touched);
+}
 
 /* [owner] The lowest free block of the current word, which has one. */
-MUST_USE void *page_pop(struct next_page *page);
+MUST_USE INLINE void *page_pop(struct next_page *page)
+{
+	uint64_t word = load_relaxed(page->current);
+	store_relaxed(page->current, word & (word - 1));
+	return page->current_start + lowest_bit(word) * page->block_bytes;
+}
 
 /* [owner] Clears the flags, leaving the owner word at `heap`, and takes what other threads freed into
  * bits[]. Returns the number of blocks. */

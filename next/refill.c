@@ -57,16 +57,16 @@ void heap_page_quiet(struct next_heap *heap, struct next_page *page)
 	segment_release(page);
 }
 
-/* The page is in no queue and no slot, and none of its blocks is free as its countdown has it. Merges until it either
- * has a free block (true) or is marked FULL (false); from then on the first free of a block decides what becomes of it. */
+/* The page is in no queue and no slot, and none of its blocks is free in bits[]. Merges until it either has a free block
+ * (true) or is marked FULL (false); from then on the first free of a block decides what becomes of it. */
 static bool has_free_or_full(struct next_heap *heap, struct next_page *page)
 {
-	while (!page_advance(page)) {
+	do {
 		if (page_mark_full(page, heap))
 			return false;
 		uint32_t merged = heap_merge(heap, page);
 		store_relaxed(&page->countdown, load_relaxed(&page->countdown) - merged);
-	}
+	} while (!page_advance(page));
 	return true;
 }
 
@@ -109,7 +109,7 @@ static struct next_page *from_current(struct next_heap *heap, unsigned bin)
 	heap_count_end(heap, page, misuse_suspects(page) ? page_free_count(page) : 0);
 	heap_clear_slots(heap, bin);
 	queue_remove(heap, page);
-	if (!has_free_or_full(heap, page))
+	if (!misuse_suspects(page) && !has_free_or_full(heap, page))
 		return NULL;
 	queue_prepend(heap, page);
 	return page;
@@ -211,8 +211,8 @@ static COLD void give_up(struct next_heap *heap, struct next_page *page)
 void *heap_refill(struct next_heap *heap, unsigned bin)
 {
 	struct next_page *page = heap->queue[bin];
-	if (likely(page && page->in_slot && !misuse_suspects(page) && page_advance(page))) {
-		/* Most often nothing changes but where in its page malloc looks; or the page was swept. */
+	if (page && page->in_slot && !misuse_suspects(page) && page_advance(page)) {
+		/* Where malloc had not looked into the slot; or the page was swept. */
 		if (unlikely(load_relaxed(&heap->slot[slot_last(bin)]) != page))
 			install(heap, bin, page);
 		return page_pop(page);

@@ -215,8 +215,12 @@ INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
 	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.malloc(bytes);
-	if (likely(route == SHIM_NEXT))
-		return by_site ? malloc_from_site(bytes, site) : malloc_from_next(bytes);
+	if (likely(route == SHIM_NEXT)) {
+		if (by_site)
+			return malloc_from_site(bytes, site);
+		void *block = next_malloc_next_word(bytes);
+		return likely(block != NULL) ? block : malloc_from_next(bytes);
+	}
 	if (HAKMEM_MIGRATION && likely(route == SHIM_LEGACY))
 		return malloc_from_legacy(bytes, site);
 	return malloc_otherwise(bytes, site, by_site, class, route);

@@ -176,6 +176,43 @@ static void every_block_is_popped_once_in_order_and_can_be_freed_again(void **st
 	}
 }
 
+/* Pops what the current word has. */
+static void drain_word(struct next_page *page)
+{
+	while (load_relaxed(page->current))
+		assert_non_null(page_pop(page));
+}
+
+static void pops_next(struct next_page *page, size_t number)
+{
+	assert_true(page_advance(page));
+	assert_ptr_equal(page_pop(page), block_of(page, number));
+	drain_word(page);
+}
+
+/* Blocks that were handed out before come first, so that untouched memory stays so; among them the words take turns. */
+static void fresh_words_wait_until_the_others_have_no_free_block(void **state)
+{
+	(void)state;
+	struct next_page *page = page_for(0);
+	assert_true(page_advance(page));
+	drain_word(page);
+	assert_true(page_free_block(page, 5, block_of(page, 5)));
+	pops_next(page, 5);
+	pops_next(page, 64);
+	pops_next(page, 128);
+	const size_t free[] = { 7, 70, 130 };
+	for (size_t i = 0; i < 3; i++)
+		assert_true(page_free_block(page, free[i], block_of(page, free[i])));
+	pops_next(page, 7); /* behind the word of 128 there are only fresh ones */
+	assert_true(page_free_block(page, 9, block_of(page, 9)));
+	pops_next(page, 70);
+	pops_next(page, 130);
+	pops_next(page, 9);
+	pops_next(page, 192);
+	segment_release(page);
+}
+
 static void a_page_is_wholly_remote_when_its_last_block_is_and_not_before(void **state)
 {
 	(void)state;
@@ -452,6 +489,7 @@ int main(void)
 		cmocka_unit_test(a_span_in_quarantine_is_still_one_block),
 		cmocka_unit_test(a_page_holds_enough_blocks_and_its_bits_fit),
 		cmocka_unit_test(every_block_is_popped_once_in_order_and_can_be_freed_again),
+		cmocka_unit_test(fresh_words_wait_until_the_others_have_no_free_block),
 		cmocka_unit_test(a_page_is_wholly_remote_when_its_last_block_is_and_not_before),
 		cmocka_unit_test(in_use_a_remote_free_is_announced_once_and_merged),
 		cmocka_unit_test(a_page_with_unseen_frees_cannot_be_marked_full),
