@@ -20,9 +20,9 @@ static _Atomic size_t made_bytes;
 
 size_t record_stream_count(void)
 {
-	/* Of a stream whose `busy` or `generation` the caller may see, `made` is older and is seen too: by the barrier, or by
-	 * the acquire in record_stream_at() of a later cycle. */
-	return load_relaxed(&made);
+	/* seq_cst: after the store to record_frozen, as the load of `opening`: either the dump sees the place, or its thread
+	 * sees the dump. After the writer's barrier every place is seen whose thread has had the time for an event before. */
+	return load_seq_cst(&made);
 }
 
 struct record_stream *record_stream_at(size_t i)
@@ -31,18 +31,20 @@ struct record_stream *record_stream_at(size_t i)
 	return load_acquire(&streams[i]);
 }
 
-/* The stream is the caller's, in state OWNED, and no writer looks at it: its generation is another. */
-static void begin(const struct record_config *config, struct record_stream *stream, uint64_t number)
+/* The stream is the caller's, in state OWNED, and no writer looks at it: its generation is another. Its packets are numbered from
+ * `first` on. */
+static void begin(const struct record_config *config, struct record_stream *stream, uint64_t number,
+		  uint64_t first)
 {
 	stream->number = number;
 	stream->tid = (uint32_t)syscall(SYS_gettid);
 	stream->at = 0;
 	stream->last_ns = 0;
 	memset(&stream->file, 0, sizeof(stream->file));
-	store_relaxed(&stream->head, 0);
-	store_relaxed(&stream->tail, 0);
+	store_relaxed(&stream->head, first);
+	store_relaxed(&stream->tail, first);
 	store_relaxed(&stream->lost, 0);
-	store_relaxed(&stream->ring[0].content_bits, 0);
+	store_relaxed(&stream->ring[first % stream->packets].content_bits, 0);
 	/* release: pairs with the writer's acquire */
 	store_release(&stream->generation, config->generation);
 }
@@ -71,7 +73,8 @@ static struct record_stream *make_stream(const struct record_config *config)
 	do {
 		if (i == RECORD_STREAMS_MAX)
 			goto no_memory;
-	} while (!cas_relaxed(&made, &i, i + 1));
+		/* seq_cst: pairs with record_stream_count() */
+	} while (!cas_seq_cst(&made, &i, i + 1));
 	/* The stream's own record and its ring, in one piece. */
 	char *memory = os_map(NULL, RECORD_PACKET_BYTES + ring_bytes);
 	if (!memory)
@@ -126,6 +129,7 @@ struct record_stream *record_stream_claim(const struct record_config *config,
 					  struct record_stream *own, uint64_t number)
 {
 	struct record_stream *stream = own;
+	uint64_t first = 0;
 	if (own && own->packets != config->packets) {
 		record_stream_end(own);
 		stream = NULL;
@@ -134,15 +138,17 @@ struct record_stream *record_stream_claim(const struct record_config *config,
 		stream = take(config, false);
 	if (!stream)
 		stream = make_stream(config);
-	if (!stream)
+	if (!stream) {
 		stream = take(config, true);
+		first = 1; /* what came before in this ring is missing, and so says a sequence that does not begin at 0 */
+	}
 	if (!stream)
 		return NULL;
 	/* As in next_packet(); where a dump is being made the stream stays as it was, for the dump to read. */
 	store_seq_cst(&stream->opening, true);
 	bool may = !load_seq_cst(&record_frozen);
 	if (may)
-		begin(config, stream, number);
+		begin(config, stream, number, first);
 	store_release(&stream->opening, false);
 	if (may || stream == own)
 		return stream;
@@ -204,7 +210,7 @@ static void open_packet(const struct record_config *config, struct record_stream
 static COLD bool next_packet(const struct record_config *config, struct record_stream *stream,
 			     uint64_t now_ns)
 {
-	uint64_t next = stream->at ? load_relaxed(&stream->head) + 1 : 0;
+	uint64_t next = load_relaxed(&stream->head) + (stream->at != 0);
 	if (!config->ring) {
 		/* acquire: pairs with the writer's release: it is done with the place */
 		uint64_t waiting = next - load_acquire(&stream->tail);

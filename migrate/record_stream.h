@@ -60,6 +60,7 @@ enum record_stream_state {
 struct record_file {
 	uint64_t packets;	    /* whole ones in it */
 	uint64_t bytes;		    /* its length */
+	bool made;		    /* it is there, perhaps empty */
 	uint64_t lost;		    /* events that it has no room for */
 	uint64_t told;		    /* losses that the file tells of */
 	uint64_t open_bits;	    /* content of the open packet as it was written last; 0: not written */
@@ -112,7 +113,7 @@ MUST_USE bool record_append(const struct record_config *config, struct record_st
 /* How many places of streams were ever taken. Whoever has appended an event has taken its place before. */
 MUST_USE size_t record_stream_count(void);
 
-/* The stream in place `i`; NULL while it is being made, or if there was no memory for it. */
+/* The stream in place `i` of those; NULL while it is being made, or if there was no memory for it. */
 MUST_USE struct record_stream *record_stream_at(size_t i);
 
 /* In the child of a fork: `own` is this thread's, the others' threads are not here. */

@@ -33,6 +33,7 @@
 #define STACK_BYTES (HAKMEM_SANITIZER ? 1 * MIB : 128 * KIB)
 #define BUSY_NS	    10000000u  /* between two looks while there are events */
 #define IDLE_NS	    100000000u /* and while there are none */
+#define END_PATIENCE_NS 100000000u /* for threads in the middle of an event */
 #define NAME_BYTES  32
 
 enum phase { WRITER_NONE, WRITER_STARTING, WRITER_RUNNING };
@@ -50,7 +51,8 @@ static int folder = -1;			    /* [writer] */
 static uint64_t file_bytes;		    /* [writer] of all files */
 static uint64_t began_ns;		    /* [writer] */
 static struct record_file ledger;	    /* [writer] of stream 0 */
-static uint64_t ledger_ns;		    /* [writer] until when all streams are complete */
+static uint64_t ledger_ns; /* [writer] until when all streams are complete; UINT64_MAX: no ledger is written yet */
+static bool untold; /* [writer] more than the ledger tells is written */
 static uint64_t lost_of_ended;		    /* [writer] of streams whose thread has ended */
 static uint64_t lost_without_file; /* [writer] of these, and others, where no packet was written */
 static bool cut; /* [writer] there was no room: nothing is written any more but what was lost */
@@ -103,9 +105,10 @@ static uint64_t write_packets(struct record_file *file, uint64_t number, const v
 		end = room(file);
 	if (at >= end)
 		return 0;
-	int fd = open_stream(number, file->bytes == 0);
+	int fd = open_stream(number, !file->made);
 	if (fd < 0)
 		return 0;
+	file->made = true;
 	while (done < end - at) {
 		ssize_t some = pwrite(fd, (const char *)packets + done, end - at - done,
 				      (off_t)(at + done));
@@ -301,21 +304,6 @@ static void write_ledger(uint64_t complete_ns)
 	(void)!write_packets(&ledger, 0, &packet, 1);
 }
 
-/* An event has its time before the writer can see it. So a stream whose thread is in between is complete only until the
- * last cycle. The thread's `busy` is a plain store; the barrier makes all threads' stores until now visible, and who
- * sets it later has a later time. */
-static bool all_are_idle_since_barrier(void)
-{
-	size_t count = record_stream_count();
-	for (size_t i = 0; i < count; i++) {
-		const struct record_stream *stream = record_stream_at(i);
-		/* acquire: what it appended before is there; pairs with the release in record_append() */
-		if (stream && load_acquire(&stream->busy))
-			return false;
-	}
-	return true;
-}
-
 static void barrier(void)
 {
 #if defined(SYS_membarrier)
@@ -323,26 +311,49 @@ static void barrier(void)
 #endif
 }
 
-/* One cycle. */
+/* An event has its time before the writer can see it. So a stream whose thread is in between is complete only until the
+ * last cycle. The thread's `busy` is a plain store; the barrier makes all threads' stores until now visible, and who
+ * sets it later has a later time. At the end, and for a dump, there is no further cycle: they are waited for, but not for
+ * ever, for one may have been stopped there. */
+static bool all_are_idle(uint64_t patience_ns)
+{
+	barrier();
+	size_t count = record_stream_count();
+	uint64_t deadline_ns = os_now_ns() + patience_ns;
+	for (size_t i = 0; i < count; i++) {
+		const struct record_stream *stream = record_stream_at(i);
+		/* acquire: what it appended before is there; pairs with the release in record_append() */
+		while (stream && load_acquire(&stream->busy)) {
+			if (os_now_ns() >= deadline_ns)
+				return false;
+			sched_yield();
+		}
+	}
+	return true;
+}
+
+/* One cycle. True if there was something new. */
 static bool write_all(bool end)
 {
-	bool news = false;
+	bool found = false;
 	uint64_t now_ns = os_now_ns(), lost = 0;
 
-	barrier();
-	bool complete = all_are_idle_since_barrier();
+	bool complete = all_are_idle(end ? END_PATIENCE_NS : 0);
 	size_t count = record_stream_count();
 	for (size_t i = 0; i < count; i++) {
 		struct record_stream *stream = record_stream_at(i);
 		if (!stream)
 			continue;
-		news |= write_stream(stream, end, &complete);
+		found |= write_stream(stream, end, &complete);
 		if (load_relaxed(&stream->generation) == config->generation)
 			lost += load_relaxed(&stream->lost) + stream->file.lost;
 	}
-	write_ledger(complete && !cut && (news || end) ? now_ns : ledger_ns);
+	untold |= found;
+	complete &= !cut;
+	write_ledger(complete && (untold || end) ? now_ns : ledger_ns);
+	untold &= !complete;
 	store_relaxed(&events_lost, lost + load_relaxed(&record_lost_elsewhere) + lost_of_ended);
-	return news;
+	return found;
 }
 
 /* --- a flight recorder ---------------------------------------------------------------------------- */
@@ -356,7 +367,9 @@ static void dump_stream(struct record_stream *stream)
 	while (load_seq_cst(&stream->opening))
 		sched_yield();
 	uint64_t head = load_acquire(&stream->head);
-	uint64_t tail = head + 1 > stream->packets ? head + 1 - stream->packets : 0;
+	uint64_t tail = load_relaxed(&stream->tail); /* where it began */
+	if (head + 1 - tail > stream->packets)
+		tail = head + 1 - stream->packets;
 	memset(&stream->file, 0, sizeof(stream->file));
 	write_range(stream, tail, head);
 	(void)!write_open(stream, head, true);
@@ -371,15 +384,19 @@ static bool open_folder(char *error)
 	began_ns = config->ring ? 0 : os_now_ns();
 	ledger_ns = UINT64_MAX;
 	memset(&ledger, 0, sizeof(ledger));
-	cut = false;
+	cut = untold = false;
 	store_relaxed(&events_written, 0);
 	store_relaxed(&bytes_written, 0);
 	store_relaxed(&streams_written, 0);
 	folder = record_folder_make(config, options, directory, folder_path, sizeof(folder_path),
 				    error);
-	if (folder >= 0)
-		write_ledger(began_ns);
-	return folder >= 0;
+	if (folder < 0)
+		return false;
+	write_ledger(began_ns);
+	if (ledger.bytes > 0)
+		return true;
+	(void)snprintf(error, RECORD_ERROR_BYTES, "no room for a recording in %.200s", folder_path);
+	return false;
 }
 
 static void dump(void)
@@ -393,6 +410,9 @@ static void dump(void)
 	}
 	/* seq_cst: see record_stream.h */
 	store_seq_cst(&record_frozen, true);
+	/* Threads go on appending to their open packets. What they appended until now is in all of them. */
+	uint64_t now_ns = os_now_ns();
+	bool complete = all_are_idle(END_PATIENCE_NS);
 	size_t count = record_stream_count();
 	for (size_t i = 0; i < count; i++) {
 		struct record_stream *stream = record_stream_at(i);
@@ -402,7 +422,7 @@ static void dump(void)
 		if (load_relaxed(&stream->generation) == config->generation)
 			lost += load_relaxed(&stream->lost) + stream->file.lost;
 	}
-	write_ledger(cut ? 0 : os_now_ns());
+	write_ledger(complete && !cut ? now_ns : 0);
 	store_seq_cst(&record_frozen, false);
 	store_relaxed(&events_lost, lost);
 }

@@ -22,14 +22,24 @@
 #include "next/page.h"
 #include "next/types.h"
 
-INLINE void *next_malloc_fast(size_t bytes)
+/* False for sizes that have none: 0, and those too large for a page. */
+INLINE bool slot_of_bytes(size_t bytes, size_t *slot)
 {
-	size_t unit = opaque((bytes - 1) >> 4), slot = unit; /* 0 bytes become far too large */
+	size_t unit = opaque((bytes - 1) >> 4); /* 0 bytes become far too large */
+	*slot = unit;
 	if (unlikely(unit >= SLOT_UNITS)) {
 		if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
-			return NULL;
-		slot = slot_of_large_unit(unit);
+			return false;
+		*slot = slot_of_large_unit(unit);
 	}
+	return true;
+}
+
+INLINE void *next_malloc_fast(size_t bytes)
+{
+	size_t slot;
+	if (unlikely(!slot_of_bytes(bytes, &slot)))
+		return NULL;
 	struct next_heap *heap = next_heap_self;
 	/* relaxed: the page was put there by this thread, or is the read-only empty page */
 	struct next_page *page = load_relaxed(&heap->slot[slot]);
@@ -45,13 +55,12 @@ INLINE void *next_malloc_fast(size_t bytes)
 	return block;
 }
 
-/* Where that had none, and the class is next's: from another word of the page in the slot. Not for 0 bytes. */
+/* Where that had none: from another word of the page in the slot. The slow path's first step, for a class that is next's. */
 INLINE void *next_malloc_next_word(size_t bytes)
 {
-	size_t unit = (bytes - 1) >> 4;
-	if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
+	size_t slot;
+	if (unlikely(!slot_of_bytes(bytes, &slot)))
 		return NULL;
-	size_t slot = unit < SLOT_UNITS ? unit : slot_of_large_unit(unit);
 	/* relaxed: as above */
 	struct next_page *page = load_relaxed(&next_heap_self->slot[slot]);
 	return !misuse_suspects(page) && likely(page_advance(page)) ? page_pop(page) : NULL;
@@ -63,9 +72,9 @@ INLINE void *next_malloc_unslotted(unsigned class)
 {
 	struct next_heap *heap = next_heap_self;
 	struct next_page *page = class < NEXT_BINS ? heap->queue[class] : NULL;
-	/* relaxed, all three: this thread's own page; of `suspect' see misuse.h */
-	if (unlikely(!page || !page->in_slot || load_relaxed(&page->suspect)))
+	if (unlikely(!page || !page->in_slot || misuse_suspects(page)))
 		return NULL;
+	/* relaxed, both: this thread's own page */
 	_Atomic uint64_t *current = page->current;
 	uint64_t word = load_relaxed(current);
 	if (unlikely(word == 0))

@@ -88,7 +88,7 @@ static void *bin_malloc(size_t bytes)
 void *next_malloc(size_t bytes)
 {
 	bool zero;
-	/* The caller came from the fast path: there is nothing to be had there. */
+	/* The caller has tried the page in the slot: there is nothing to be had there. */
 	if (likely(bytes <= NEXT_BIN_MAX_BYTES))
 		return bin_refill(bytes + (bytes == 0));
 	return large_malloc(bytes, &zero);

@@ -44,7 +44,7 @@ static char *make(struct next_page *page, unsigned class, size_t block_bytes)
 	page->block_count = (uint32_t)count;
 	page->current = &page->bits[0];
 	page->current_start = start;
-	page->touched = 1;
+	page->words_begun = 1;
 	page->in_slot = false;
 	page->queued = false;
 	page->zero = false;

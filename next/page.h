@@ -63,29 +63,32 @@ INLINE bool page_block_number(const struct next_page *page, const void *p, size_
 	return p == slice_address(page);
 }
 
-INLINE bool page_go_to_word(struct next_page *page, uint32_t w)
+/* [owner] Malloc pops from word `w` from now on. */
+INLINE void page_go_to_word(struct next_page *page, uint32_t w)
 {
 	page->current = &page->bits[w];
 	page->current_start = page->start + (size_t)w * 64 * page->block_bytes;
-	return true;
 }
 
 /* [owner] Moves `current` to the next word with a free block, round and round: by the time it comes back many of a word's
- * blocks are free again. To one whose blocks were never handed out only where no other has any, for their memory is still
- * untouched. False if there is none. */
+ * blocks are free again. To one that was not begun only where no other has any, for its blocks' memory is still untouched.
+ * False if there is none. */
 MUST_USE INLINE bool page_advance(struct next_page *page)
 {
-	uint32_t touched = page->touched, now = (uint32_t)(page->current - page->bits);
-	for (uint32_t w = now + 1; w < touched; w++)
+	uint32_t begun = page->words_begun, now = (uint32_t)(page->current - page->bits), w;
+	for (w = now + 1; w < begun; w++)
 		if (load_relaxed(&page->bits[w]))
-			return page_go_to_word(page, w);
-	for (uint32_t w = 0; w <= now; w++)
+			goto found;
+	for (w = 0; w <= now; w++)
 		if (load_relaxed(&page->bits[w]))
-			return page_go_to_word(page, w);
-	if (touched == load_relaxed(&page->words))
+			goto found;
+	if (begun == load_relaxed(&page->words))
 		return false;
-	page->touched = (uint8_t)(touched + 1);
-	return page_go_to_word(page, touched);
+	w = begun;
+	page->words_begun = (uint8_t)(begun + 1);
+found:
+	page_go_to_word(page, w);
+	return true;
 }
 
 /* [owner] The lowest free block of the current word, which has one. */

@@ -2,7 +2,8 @@
 /* next/refill.c - where a heap finds blocks when its slot has none
  *
  * In this order, the cheapest first:
- *   1. another word of the page in the slot, then what other threads freed in it
+ *   1. another word of the page in the slot (where malloc has not looked there itself, see fast.h), then what other
+ *      threads freed in it
  *   2. pages that were full and got remote frees (the ready stack), then the next page in the queue
  *   3. a page that somebody left (the shared lists)
  *   4. fresh slices of the segments there are

@@ -230,6 +230,9 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 	if (!base)
 		return NULL;
 	struct next_segment *segment = segment_at(base);
+	/* Without it where the kernel refuses. Before the header is touched, so that no huge page comes to lie across both. */
+	if (segment_limit() < GUARDED_SEGMENTS)
+		(void)!os_make_untouchable(base, GUARD_BYTES);
 	/* Before the map knows: whoever frees a wild address there is told so, whenever it is. */
 	segment->pages[0].magic = MAGIC_OF_NO_BLOCK;
 	for (size_t s = 0; s < SEGMENT_SLICES; s++)
@@ -243,9 +246,6 @@ static struct next_page *segment_make(size_t slices, uint64_t starts, bool *zero
 		return NULL;
 	}
 	struct group *group = group_of(id);
-	/* Without it where the kernel refuses. */
-	if (id < GUARDED_SEGMENTS)
-		(void)!os_make_untouchable(base, GUARD_BYTES);
 	PROBE2(segment_mapped, base, SEGMENT_BYTES);
 	segment->id = id;
 	size_t i = id % GROUP_SEGMENTS;

@@ -103,11 +103,10 @@ static void add_resident(struct next_page *page, void *argument)
 	size_t bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
 
 	/* first_slice is the page's number in its segment, as it ever was. */
-	struct next_segment *segment = segment_of(page);
-	size_t first = (size_t)(page - segment->pages);
+	size_t first = (size_t)(page - segment_of(page)->pages);
 	if (class < NEXT_CLASSES && first + (bytes >> SLICE_SHIFT) <= SEGMENT_SLICES)
 		held_bytes[class] +=
-			os_resident_bytes((char *)segment + (first << SLICE_SHIFT), bytes);
+			os_resident_bytes(segment_base(page) + (first << SLICE_SHIFT), bytes);
 }
 
 void next_read_held(size_t held_bytes[NEXT_CLASSES])

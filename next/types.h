@@ -122,7 +122,7 @@ struct next_page {
 	_Atomic uint8_t slices;			/* [const while in use; statistics read it any time] */
 	_Atomic uint8_t bin;   /* [const while in use; statistics read it any time] the size class */
 	uint8_t first_slice;   /* [const while in use] */
-	uint8_t touched;       /* [owner] words of bits whose blocks were ever handed out */
+	uint8_t words_begun;   /* [owner] malloc was never pointed at the words from this one on */
 	bool in_slot;	       /* [owner] put in a slot (control may have swept it), or with a call site */
 	bool queued;	       /* [owner] in the heap's queue of its bin */
 	bool zero;	       /* [owner] blocks that were never handed out read as zero */

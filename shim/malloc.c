@@ -10,7 +10,8 @@
  *     else shim_malloc_slow, by the route of the class
  *       SYSTEM .......... the system's malloc, a tail call
  *       LEGACY .......... legacy_malloc
- *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
+ *       NEXT ............ another word of the page at hand (next_malloc_next_word), else next_malloc: next page,
+ *                         next segment; no memory: the system's malloc
  *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call, or
  *                         watches (watch.h); HAKMEM_CHECK: checked_malloc; UNSET: shim_init, then again;
  *                         while it is at work: next

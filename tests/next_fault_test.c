@@ -60,6 +60,8 @@ static bool marks_hold(const struct block *block, size_t bytes)
 static char *take(size_t bytes)
 {
 	char *block = next_malloc_fast(bytes);
+	if (!block)
+		block = next_malloc_next_word(bytes);
 	return block ? block : next_malloc(bytes);
 }
 

@@ -24,6 +24,8 @@ static void *take(size_t bytes)
 {
 	void *block = next_malloc_fast(bytes);
 	if (!block)
+		block = next_malloc_next_word(bytes);
+	if (!block)
 		block = next_malloc(bytes);
 	if (!block)
 		abort();

@@ -16,6 +16,8 @@
 static void *take(size_t bytes)
 {
 	void *block = next_malloc_fast(bytes);
+	if (!block)
+		block = next_malloc_next_word(bytes);
 	return block ? block : next_malloc(bytes);
 }
 
@@ -499,6 +501,48 @@ static void every_malloc_is_counted_once_wherever_it_was_served(void **state)
 				 load_relaxed(&taken[class]));
 }
 
+static size_t held_bytes_of(unsigned class)
+{
+	size_t held_bytes[NEXT_CLASSES];
+	next_read_held(held_bytes);
+	return held_bytes[class];
+}
+
+static void what_is_held_is_what_is_resident_from_a_pages_first_byte_to_its_last(void **state)
+{
+	(void)state;
+	enum { BLOCKS = 2 * USABLE_SLICES, EACH = 64 * KIB };
+	char *blocks[BLOCKS];
+	unsigned class = next_class_of(EACH);
+	size_t first = 0, last = 0;
+	next_trim();
+	for (size_t i = 0; i < BLOCKS; i++) {
+		blocks[i] = take(EACH);
+		assert_non_null(blocks[i]);
+		memset(blocks[i], 1, EACH);
+	}
+	/* Nothing is left out and nothing is counted that is another's: a block takes all of its slice. */
+	size_t before = held_bytes_of(class);
+	assert_true(before >= (size_t)BLOCKS * EACH);
+	for (size_t i = 0; i < BLOCKS; i++) {
+		const struct next_page *page = page_of(blocks[i]);
+		char *end = page->start + page->block_count * page->block_bytes;
+		assert_int_equal(page->block_bytes, EACH);
+		if (blocks[i] == page->start) {
+			assert_int_equal(os_purge(blocks[i], OS_PAGE_BYTES), 0);
+			first++;
+		}
+		if (blocks[i] + EACH == end) {
+			assert_int_equal(os_purge(end - OS_PAGE_BYTES, OS_PAGE_BYTES), 0);
+			last++;
+		}
+	}
+	assert_true(first > 0 && last > 0);
+	assert_int_equal(held_bytes_of(class), before - (first + last) * OS_PAGE_BYTES);
+	for (size_t i = 0; i < BLOCKS; i++)
+		next_free(blocks[i]);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -614,6 +658,8 @@ static void not_every_block_of_thousands_takes_a_mapping(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			what_is_held_is_what_is_resident_from_a_pages_first_byte_to_its_last),
 		cmocka_unit_test(every_size_is_served_aligned_and_holds_its_bytes),
 		cmocka_unit_test(a_class_holds_what_it_says_and_no_block_overlaps),
 		cmocka_unit_test(calloc_is_zero_whatever_was_there_before),

@@ -170,7 +170,7 @@ static const struct scenario scenarios[] = {
 	{ "handed-over", PROMISE, setup_handed_over, world_check, ALL, ALL },
 	{ "in-and-out", PROMISE, setup_in_and_out, world_check, { 3, 2 }, { 2, 1 } },
 	{ "exchanged", PROMISE, setup_exchanged, world_check, { 2, 2 }, { 1, 1 } },
-	{ "shedding", PROMISE, setup_shedding, world_check, { 3, 1 }, { 2, 1 } },
+	{ "shedding", PROMISE, setup_shedding, world_check, { 3, 1 }, { 1, 1 } },
 	{ "shared", PROMISE, setup_shared, world_check, ALL, { 3, 1 } },
 };
 

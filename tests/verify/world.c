@@ -132,8 +132,11 @@ static void *handed_out(void *block)
 void *world_malloc(void)
 {
 	void *block = next_malloc_fast(block_bytes);
-	if (!block && next_admits(world_bin()))
-		block = next_malloc(block_bytes);
+	if (!block && next_admits(world_bin())) {
+		block = next_malloc_next_word(block_bytes);
+		if (!block)
+			block = next_malloc(block_bytes);
+	}
 	return handed_out(block);
 }
 
