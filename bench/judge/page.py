@@ -55,7 +55,7 @@ table.words th { text-align: left; }
 .failed { color: #a33; font-weight: 600; }
 code { font-size: 12px; }
 ul { padding-left: 20px; }
-@media screen and (max-width: 1000px) { .two { grid-template-columns: 1fr; } }
+@media screen and (max-width: 1300px) { .two { grid-template-columns: 1fr; } }
 @media print {
   body { max-width: none; padding: 0; font-size: 11px; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
