@@ -48,9 +48,11 @@ INLINE size_t bin_of_unit(size_t unit)
 }
 
 /* A heap has a slot for every unit below SLOT_UNITS, so that malloc need not find the class of a size up to
- * 1 KiB, and one for each fine class above. The slots of a class lie side by side. */
+ * 1 KiB, and one for each fine class above. The slots of a class lie side by side. The last slot is that of the sizes
+ * without a class, and holds the empty page for ever. */
 #define SLOT_UNITS 64
-#define NEXT_SLOTS (SLOT_UNITS + (FINE_BINS - 32) + (NEXT_BINS - FINE_BINS) * FINE_BINS_A_COARSE)
+#define SLOT_OF_NONE (SLOT_UNITS + (FINE_BINS - 32) + (NEXT_BINS - FINE_BINS) * FINE_BINS_A_COARSE)
+#define NEXT_SLOTS (SLOT_OF_NONE + 1)
 
 INLINE size_t slot_of_large_unit(size_t unit)
 {

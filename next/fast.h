@@ -22,48 +22,52 @@
 #include "next/page.h"
 #include "next/types.h"
 
-/* False for sizes that have none: 0, and those too large for a page. */
-INLINE bool slot_of_bytes(size_t bytes, size_t *slot)
+/* SLOT_OF_NONE for 0 bytes, and for those too large for a page. */
+INLINE size_t slot_of_bytes(size_t bytes)
 {
 	size_t unit = opaque((bytes - 1) >> 4); /* 0 bytes become far too large */
-	*slot = unit;
-	if (unlikely(unit >= SLOT_UNITS)) {
-		if (unlikely(unit >= NEXT_BIN_MAX_BYTES / 16))
-			return false;
-		*slot = slot_of_large_unit(unit);
-	}
-	return true;
+	if (likely(unit < SLOT_UNITS))
+		return unit;
+	/* Opaque, or the compiler multiplies it by 8 itself, and the others by an instruction of their own. */
+	return likely(unit < NEXT_BIN_MAX_BYTES / 16) ? slot_of_large_unit(unit) : opaque(SLOT_OF_NONE);
 }
 
-INLINE void *next_malloc_fast(size_t bytes)
+/* The page in the slot, be it the empty one. */
+INLINE struct next_page *next_at_hand(size_t slot)
 {
-	size_t slot;
-	if (unlikely(!slot_of_bytes(bytes, &slot)))
-		return NULL;
-	struct next_heap *heap = next_heap_self;
 	/* relaxed: the page was put there by this thread, or is the read-only empty page */
-	struct next_page *page = load_relaxed(&heap->slot[slot]);
+	return load_relaxed(&next_heap_self->slot[slot]);
+}
+
+INLINE void *next_malloc_at_hand(struct next_page *page)
+{
 	_Atomic uint64_t *current = page->current;
 	uint64_t word = load_relaxed(current); /* written by this thread alone */
 	size_t number;
 	if (unlikely(!lowest_bit_if_any(word, &number)))
 		return NULL;
 	and_alone(current, word - 1);
-	void *block = page->current_start + number * page->block_bytes;
+	void *block = page->current_start + (uint32_t)number * page->block_bytes;
 	if (!block)
 		__builtin_unreachable(); /* so that the caller need not ask again */
 	return block;
 }
 
-/* Where that had none: from another word of the page in the slot. The slow path's first step, for a class that is next's. */
-INLINE void *next_malloc_next_word(size_t bytes)
+/* Where that had none, a page may have some in other words, but for the empty one, which has no words. Who serves the class
+ * need not be asked: the look into the slot has answered that. */
+INLINE void *next_malloc_other_word(struct next_page *page)
 {
-	size_t slot;
-	if (unlikely(!slot_of_bytes(bytes, &slot)))
+	if (page->block_bytes == 0 || misuse_suspects(page) || unlikely(!page_advance(page)))
 		return NULL;
-	/* relaxed: as above */
-	struct next_page *page = load_relaxed(&next_heap_self->slot[slot]);
-	return !misuse_suspects(page) && likely(page_advance(page)) ? page_pop(page) : NULL;
+	return page_pop(page);
+}
+
+/* All of it, for those that come seldom. */
+INLINE void *next_malloc_fast(size_t bytes)
+{
+	struct next_page *page = next_at_hand(slot_of_bytes(bytes));
+	void *block = next_malloc_at_hand(page);
+	return likely(block != NULL) ? block : next_malloc_other_word(page);
 }
 
 /* The same for a class whose slots are kept empty, so that every malloc of it comes to the slow path: from the page that
@@ -80,7 +84,7 @@ INLINE void *next_malloc_unslotted(unsigned class)
 	if (unlikely(word == 0))
 		return NULL;
 	store_relaxed(current, word & (word - 1));
-	return page->current_start + lowest_bit(word) * page->block_bytes;
+	return page->current_start + (uint32_t)lowest_bit(word) * page->block_bytes;
 }
 
 /* What free does not do itself. The block comes first, as in free: so it stays in its register. */

@@ -49,12 +49,12 @@ TLS_FAST struct next_heap *next_heap_self = EMPTY_HEAP;
 #define EMPTY_32 EMPTY_8, EMPTY_8, EMPTY_8, EMPTY_8
 
 const struct next_heap next_empty_heap = {
-	.slot = { EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_8, EMPTY_8 },
+	.slot = { EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_8, EMPTY_8, EMPTY_PAGE },
 };
 const struct next_heap next_gone_heap = {
-	.slot = { EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_8, EMPTY_8 },
+	.slot = { EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_32, EMPTY_8, EMPTY_8, EMPTY_PAGE },
 };
-_Static_assert(NEXT_SLOTS == 144, "the empty heap's slots are written out");
+_Static_assert(NEXT_SLOTS == 145, "the empty heap's slots are written out");
 
 static struct next_heap *chunks[CHUNKS]; /* [const once heaps_made covers it] */
 static _Atomic uint32_t heaps_made;
@@ -113,6 +113,7 @@ static struct next_heap *heap_make(void)
 		heap->cohort = cohort_of(made + 1);
 		for (unsigned bin = 0; bin < NEXT_BINS; bin++)
 			heap_clear_slots(heap, bin);
+		store_relaxed(&heap->slot[SLOT_OF_NONE], EMPTY_PAGE);
 		store_relaxed(&heap->ready, READY_CLOSED);
 		/* seq_cst: before this heap's first look at a door; pairs with heap_count() */
 		store_seq_cst(&heaps_made, made + 1);

@@ -80,8 +80,6 @@ static void *bin_refill(size_t bytes)
 static void *bin_malloc(size_t bytes)
 {
 	void *block = next_malloc_fast(bytes);
-	if (unlikely(!block))
-		block = next_malloc_next_word(bytes);
 	return likely(block != NULL) ? block : bin_refill(bytes);
 }
 

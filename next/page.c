@@ -39,18 +39,19 @@ static char *make(struct next_page *page, unsigned class, size_t block_bytes)
 	size_t count = page_bytes / block_bytes;
 	if (count > PAGE_BLOCKS)
 		count = PAGE_BLOCKS;
-	page->block_bytes = block_bytes;
+	page->block_bytes = (uint32_t)block_bytes;
 	char *start = slice_address(page) + (page_bytes - count * block_bytes);
-	page->block_count = (uint32_t)count;
+	page->block_count = (uint16_t)count;
 	page->current = &page->bits[0];
 	page->current_start = start;
 	page->words_begun = 1;
 	page->in_slot = false;
 	page->queued = false;
+	page->dense = false;
 	page->zero = false;
 	store_relaxed(&page->suspect, false);
 	store_relaxed(&page->bin, (uint8_t)class);
-	store_relaxed(&page->words, (uint16_t)((count + 63) / 64));
+	store_relaxed(&page->words, (uint8_t)((count + 63) / 64));
 	return start;
 }
 
@@ -87,7 +88,7 @@ void page_make_span(struct next_page *page, unsigned class)
 void page_resize_span(struct next_page *page, unsigned class)
 {
 	store_relaxed(&page->bin, (uint8_t)class);
-	page->block_bytes = (size_t)load_relaxed(&page->slices) << SLICE_SHIFT;
+	page->block_bytes = (uint32_t)load_relaxed(&page->slices) << SLICE_SHIFT;
 }
 
 static void *block_at(const struct next_page *page, uint32_t word, uint64_t bits)

@@ -63,11 +63,22 @@ INLINE bool page_block_number(const struct next_page *page, const void *p, size_
 	return p == slice_address(page);
 }
 
-/* [owner] Malloc pops from word `w` from now on. */
-INLINE void page_go_to_word(struct next_page *page, uint32_t w)
+/* [owner] Malloc pops from `word` from now on. */
+INLINE void page_go_to_word(struct next_page *page, _Atomic uint64_t *word)
 {
-	page->current = &page->bits[w];
-	page->current_start = page->start + (size_t)w * 64 * page->block_bytes;
+	page->current = word;
+	page->current_start = page->start + (size_t)(word - page->bits) * 64 * page->block_bytes;
+}
+
+/* [owner] What malloc hands out was freed a while ago, and nobody has touched it since: the first lines of the current word's
+ * free blocks are fetched, all but that of the one that is handed out next. Of 64 in a row the processor sees that itself. */
+INLINE void page_prefetch(const struct next_page *page)
+{
+	uint64_t rest = load_relaxed(page->current);
+	if (rest == ~(uint64_t)0)
+		return;
+	while ((rest &= rest - 1) != 0)
+		__builtin_prefetch(page->current_start + (uint32_t)lowest_bit(rest) * page->block_bytes, 1);
 }
 
 /* [owner] Moves `current` to the next word with a free block, round and round: by the time it comes back many of a word's
@@ -75,19 +86,22 @@ INLINE void page_go_to_word(struct next_page *page, uint32_t w)
  * False if there is none. */
 MUST_USE INLINE bool page_advance(struct next_page *page)
 {
-	uint32_t begun = page->words_begun, now = (uint32_t)(page->current - page->bits), w;
-	for (w = now + 1; w < begun; w++)
-		if (load_relaxed(&page->bits[w]))
+	_Atomic uint64_t *now = page->current, *end = page->bits + page->words_begun, *word;
+	for (word = now + 1; word < end; word++)
+		if (load_relaxed(word))
 			goto found;
-	for (w = 0; w <= now; w++)
-		if (load_relaxed(&page->bits[w]))
+	for (word = page->bits; word <= now; word++)
+		if (load_relaxed(word))
 			goto found;
-	if (begun == load_relaxed(&page->words))
+	if (page->words_begun == load_relaxed(&page->words))
 		return false;
-	w = begun;
-	page->words_begun = (uint8_t)(begun + 1);
+	page->words_begun++;
+	page_go_to_word(page, end);
+	return true;
 found:
-	page_go_to_word(page, w);
+	page_go_to_word(page, word);
+	if (page->dense)
+		page_prefetch(page);
 	return true;
 }
 
@@ -96,7 +110,7 @@ MUST_USE INLINE void *page_pop(struct next_page *page)
 {
 	uint64_t word = load_relaxed(page->current);
 	store_relaxed(page->current, word & (word - 1));
-	return page->current_start + lowest_bit(word) * page->block_bytes;
+	return page->current_start + (uint32_t)lowest_bit(word) * page->block_bytes;
 }
 
 /* [owner] Clears the flags, leaving the owner word at `heap`, and takes what other threads freed into

@@ -209,6 +209,15 @@ static COLD void give_up(struct next_heap *heap, struct next_page *page)
 	misuse_quarantine(page);
 }
 
+/* Of a page from the queue. As many blocks a word are worth the prefetch; with fewer it comes too late, and its loop ends where
+ * no processor foresees it. Memory that was never used needs none. */
+#define DENSE_BLOCKS 4
+static bool is_dense(const struct next_page *page)
+{
+	return !page_counts(page) && page->block_count - load_relaxed(&page->countdown) >=
+					     DENSE_BLOCKS * (uint32_t)load_relaxed(&page->words);
+}
+
 void *heap_refill(struct next_heap *heap, unsigned bin)
 {
 	struct next_page *page = heap->queue[bin];
@@ -223,6 +232,7 @@ void *heap_refill(struct next_heap *heap, unsigned bin)
 	if (unlikely(!page))
 		return NULL;
 	CHECK_CHEAP(heap->queue[bin] == page && page_owner(page) == (uintptr_t)heap);
+	page->dense = is_dense(page);
 	if (!page_advance(page))
 		fatal_internal("a queued page has a free block", __FILE__, __LINE__);
 	install(heap, bin, page);

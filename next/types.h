@@ -101,35 +101,36 @@ struct next_heap;
 #define OWNER_QUARANTINE ((uintptr_t)32)
 
 struct next_page {
-	/* --- the fast paths' line --- */
+	/* --- the fast paths' line, and what their next steps need --- */
 	CACHE_ALIGN _Atomic uint64_t *current; /* [owner] the word of bits[] that malloc pops from */
-	char *current_start;	   /* [owner] address of that word's first block */
-	size_t block_bytes;	   /* [const while in use] */
-	char *start;		   /* [const while in use] address of block 0; NULL in a span */
-	uint64_t magic;		   /* [const while in use] see above */
-	_Atomic uintptr_t owner;   /* [any thread] see above */
+	char *current_start;	 /* [owner] address of that word's first block */
+	char *start;		 /* [const while in use] address of block 0; NULL in a span */
+	uint64_t magic;		 /* [const while in use] see above */
+	_Atomic uintptr_t owner; /* [any thread] see above */
+	uint32_t block_bytes;	 /* [const while in use] */
 	/* [owner] frees of the owner until next_free_countdown() is called: with the page in a slot an
 	 * endless number, in a queue the number of blocks that are not free */
 	_Atomic uint32_t countdown; /* statistics read it any time; see heap_count_mallocs() */
-	uint32_t block_count; /* [const while in use] */
+	uint16_t block_count;	/* [const while in use] */
+	_Atomic uint8_t words;	/* [const while in use; statistics read it] of bits */
+	uint8_t words_begun;	/* [owner] malloc was never pointed at the words from this one on */
+	_Atomic uint8_t slices; /* [const while in use; statistics read it any time] */
+	_Atomic uint8_t bin;	/* [const while in use; statistics read it any time] the size class */
+	uint8_t first_slice;	/* [const while in use] */
+	bool in_slot;		/* [owner] put in a slot (control may have swept it), or with a call site */
+	bool queued;		/* [owner] in the heap's queue of its bin */
+	bool zero;		/* [owner] blocks that were never handed out read as zero */
+	bool dense;		/* [owner] many blocks a word were free when it came into the slot: prefetch */
+	_Atomic bool suspect;	/* [any thread sets it, for good] misuse was found: to be quarantined */
 
 	/* --- the slow paths' line --- */
 	CACHE_ALIGN struct next_page *queue_next; /* [owner] */
 	struct next_page *queue_prev;		/* [owner] */
 	_Atomic(struct next_page *) ready_next; /* [whoever set OWNER_REMOTE on a FULL page] */
 	_Atomic uint32_t shared_next;		/* [any thread] link of the shared lists */
-	_Atomic uint16_t words;			/* [const while in use; statistics read it] of bits */
-	_Atomic uint8_t slices;			/* [const while in use; statistics read it any time] */
-	_Atomic uint8_t bin;   /* [const while in use; statistics read it any time] the size class */
-	uint8_t first_slice;   /* [const while in use] */
-	uint8_t words_begun;   /* [owner] malloc was never pointed at the words from this one on */
-	bool in_slot;	       /* [owner] put in a slot (control may have swept it), or with a call site */
-	bool queued;	       /* [owner] in the heap's queue of its bin */
-	bool zero;	       /* [owner] blocks that were never handed out read as zero */
-	bool idle_purged; /* [owner] what is in idle was given back, and no block freed since */
-	_Atomic bool suspect;  /* [any thread sets it, for good] misuse was found: to be quarantined */
 	uint32_t idle_countdown; /* [owner] countdown when idle was written */
 	uint64_t idle; /* [owner] of a page of one word: blocks that were free when last looked at */
+	bool idle_purged; /* [owner] what is in idle was given back, and no block freed since */
 
 	CACHE_ALIGN _Atomic uint64_t bits[PAGE_WORDS];	 /* [owner writes; any thread reads] */
 	CACHE_ALIGN _Atomic uint64_t remote[PAGE_WORDS]; /* [any thread] */

@@ -5,13 +5,13 @@
  * provenance (the kind of the block's slot in the address map), and never the other way round.
  *
  *   malloc(bytes)
- *     a free block in the page at hand (next_malloc_fast) ........................ done
- *     no class but on the system (shim_malloc_miss) .......... its malloc, a tail call
+ *     a free block in the word at hand (next_malloc_at_hand) ...................... done
+ *     no class but on the system (shim_malloc_system) ......... its malloc, a tail call
+ *     else another word of the page at hand (shim_malloc_other_word) .............. done
  *     else shim_malloc_slow, by the route of the class
  *       SYSTEM .......... the system's malloc, a tail call
  *       LEGACY .......... legacy_malloc
- *       NEXT ............ another word of the page at hand (next_malloc_next_word), else next_malloc: next page,
- *                         next segment; no memory: the system's malloc
+ *       NEXT ............ next_malloc: next page, next segment; no memory: the system's malloc
  *       else ............ malloc_otherwise: a share, asked for this thread; somebody waits for a call, or
  *                         watches (watch.h); HAKMEM_CHECK: checked_malloc; UNSET: shim_init, then again;
  *                         while it is at work: next
@@ -31,9 +31,10 @@
  *     new size anyway; else malloc by policy, copy, free.
  *
  * What a malloc and free on the system's side pay beside the system's own work, in instructions of
- * x86-64 by gcc 12 -O2 (callgrind, the pair): 20 while every class is there and nothing was ever ours, else 38.
- * For malloc the look into the empty page (11) and a jump; where some classes are elsewhere, also which class and
- * which route. For free a comparison with the map's bound; where something is ours, also the look into the map.
+ * x86-64 by gcc 12 -O2 (callgrind, the pair): 21 while every class is there and nothing was ever ours, else 43.
+ * For malloc the look into the empty page (11) and two jumps; where some classes are elsewhere, also that it has no other
+ * words, which class and which route. For free a comparison with the map's bound; where something is ours, also the look
+ * into the map.
  *
  * SYNCHRONIZATION
  *   shim_routes[], shim_malloc_miss
@@ -216,12 +217,8 @@ INLINE void *malloc_by_route(size_t bytes, uint32_t site, bool by_site)
 	unsigned class = next_class_of(bytes), route = shim_route_word_of(class);
 	if (HAKMEM_MIGRATION && route == SHIM_SYSTEM)
 		return shim_system.malloc(bytes);
-	if (likely(route == SHIM_NEXT)) {
-		if (by_site)
-			return malloc_from_site(bytes, site);
-		void *block = next_malloc_next_word(bytes);
-		return likely(block != NULL) ? block : malloc_from_next(bytes);
-	}
+	if (likely(route == SHIM_NEXT))
+		return by_site ? malloc_from_site(bytes, site) : malloc_from_next(bytes);
 	if (HAKMEM_MIGRATION && likely(route == SHIM_LEGACY))
 		return malloc_from_legacy(bytes, site);
 	return malloc_otherwise(bytes, site, by_site, class, route);
@@ -235,13 +232,31 @@ NOINLINE void *shim_malloc_slow(size_t bytes)
 			       unlikely(next_slots_stay_empty));
 }
 
+/* Tail calls too, for they come before it. */
+NOINLINE void *shim_malloc_other_word(size_t bytes, struct next_page *at_hand)
+{
+	void *block = next_malloc_other_word(at_hand);
+	return likely(block != NULL) ? block : shim_malloc_slow(bytes);
+}
+
+void *shim_malloc_system(size_t bytes, struct next_page *at_hand)
+{
+	(void)at_hand;
+	return shim_system.malloc(bytes);
+}
+
+INLINE void *malloc_missed(size_t bytes, struct next_page *at_hand)
+{
+	/* relaxed: as shim_route_word_of() */
+	return HAKMEM_MIGRATION ? load_relaxed(&shim_malloc_miss)(bytes, at_hand) :
+				  shim_malloc_other_word(bytes, at_hand);
+}
+
 HAKMEM_API void *hakmem_malloc(size_t bytes)
 {
-	void *block = next_malloc_fast(bytes);
-	if (likely(block != NULL))
-		return block;
-	/* relaxed: as shim_route_word_of() */
-	return HAKMEM_MIGRATION ? load_relaxed(&shim_malloc_miss)(bytes) : shim_malloc_slow(bytes);
+	struct next_page *page = next_at_hand(slot_of_bytes(bytes));
+	void *block = next_malloc_at_hand(page);
+	return likely(block != NULL) ? block : malloc_missed(bytes, page);
 }
 EXPORT_AS(malloc, hakmem_malloc);
 

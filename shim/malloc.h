@@ -9,6 +9,10 @@
 /* Any size; by policy. NULL with errno ENOMEM. */
 MUST_USE void *shim_malloc_slow(size_t bytes);
 
+/* What malloc does next with a miss of the page at hand (shim_malloc_miss), as the tail call of an entry point too. */
+MUST_USE void *shim_malloc_other_word(size_t bytes, struct next_page *at_hand);
+MUST_USE void *shim_malloc_system(size_t bytes, struct next_page *at_hand);
+
 /* The free of a block that is not in a MAP_NEXT slot, with what it is told: see struct checked_claim. */
 void shim_free_claimed(void *block, size_t bytes, size_t alignment);
 

@@ -125,12 +125,17 @@ static NOINLINE void *new_nothrow_slow(size_t bytes, const void *nothrow)
 	return form ? form(bytes, nothrow) : new_or_null(bytes, 0);
 }
 
+static NOINLINE void *new_other_word(size_t bytes, struct next_page *at_hand)
+{
+	void *block = next_malloc_other_word(at_hand);
+	return likely(block != NULL) ? block : new_slow(bytes, 0);
+}
+
 FOR_EXPORT void *new_plain(size_t bytes)
 {
-	void *block = next_malloc_fast(bytes);
-	if (likely(block != NULL))
-		return block;
-	return new_slow(bytes, 0);
+	struct next_page *page = next_at_hand(slot_of_bytes(bytes));
+	void *block = next_malloc_at_hand(page);
+	return likely(block != NULL) ? block : new_other_word(bytes, page);
 }
 EXPORT_AS(_Znwm, new_plain);
 EXPORT_AS(_Znam, new_plain);

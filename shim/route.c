@@ -15,7 +15,7 @@
 shim_route_word shim_routes[NEXT_CLASSES];
 shim_route_word shim_old_side[NEXT_CLASSES];
 static uint32_t classes_elsewhere = NEXT_CLASSES; /* [lock: flips] words that are not SHIM_SYSTEM alone */
-READ_MOSTLY _Atomic(shim_malloc_function *) shim_malloc_miss = shim_malloc_slow;
+READ_MOSTLY _Atomic(shim_malloc_function *) shim_malloc_miss = shim_malloc_other_word;
 
 static struct lock flips = LOCK_INIT;
 /* [any thread; lock: flips to write] next's, when no bit of SHIM_BITS shuts it */
@@ -83,7 +83,7 @@ static void count_change(unsigned from, unsigned to)
 	classes_elsewhere += to == SHIM_SYSTEM ? (uint32_t)-1 : 1;
 	/* relaxed: as the word */
 	store_relaxed(&shim_malloc_miss,
-		      classes_elsewhere == 0 ? shim_system.malloc : shim_malloc_slow);
+		      classes_elsewhere == 0 ? shim_malloc_system : shim_malloc_other_word);
 }
 
 /* The word first, the door after, so a class that leaves next is refused by the slow path before the

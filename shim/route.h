@@ -49,10 +49,11 @@ typedef _Atomic uint8_t shim_route_word;
 extern HIDDEN shim_route_word shim_routes[NEXT_CLASSES];   /* [any thread] who serves the class */
 extern HIDDEN shim_route_word shim_old_side[NEXT_CLASSES]; /* [any thread] who served it before */
 
-/* [any thread] Where malloc goes when the page at hand has no block: straight to the system's malloc while every word is
- * SHIM_SYSTEM alone, which is the flag switched off in a program that came from another malloc; else to
- * shim_malloc_slow(). */
-typedef void *shim_malloc_function(size_t bytes);
+/* [any thread] Where malloc goes when the word at hand of the page at hand (next/fast.h) has no block: straight to the
+ * system's malloc while every word is SHIM_SYSTEM alone, which is the flag switched off in a program that came from another
+ * malloc; else to shim_malloc_other_word(). */
+struct next_page;
+typedef void *shim_malloc_function(size_t bytes, struct next_page *at_hand);
 extern HIDDEN _Atomic(shim_malloc_function *) shim_malloc_miss;
 
 /* The word as it is: a backend or SHIM_SHARE, perhaps with SHIM_BITS. */

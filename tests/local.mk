@@ -229,6 +229,7 @@ clean-local:
 
 .PHONY: verify
 
+EXTRA_DIST += tests/next_take.h
 EXTRA_DIST += \
 	docs/VERIFY.md \
 	tests/verify/explore.c \

@@ -80,7 +80,7 @@ static void every_unit_has_a_slot_of_its_class_and_every_slot_one_class(void **s
 		assert_true(slot_last(bin) >= slot_first(bin));
 		slots = slot_last(bin) + 1;
 	}
-	assert_int_equal(slots, NEXT_SLOTS);
+	assert_int_equal(slots, SLOT_OF_NONE);
 	for (size_t unit = 0; unit < NEXT_BIN_MAX_BYTES / 16; unit++) {
 		unsigned bin = next_class_of((unit + 1) * 16);
 		size_t slot = unit < SLOT_UNITS ? unit : slot_of_large_unit(unit);

@@ -7,9 +7,9 @@
  */
 #include "next/next.h"
 
-#include "next/fast.h"
 #include "shim/base/map.h"
 #include "tests/moody.h"
+#include "tests/next_take.h"
 #include "tests/support.h"
 
 #include <errno.h>
@@ -57,14 +57,6 @@ static bool marks_hold(const struct block *block, size_t bytes)
 	return true;
 }
 
-static char *take(size_t bytes)
-{
-	char *block = next_malloc_fast(bytes);
-	if (!block)
-		block = next_malloc_next_word(bytes);
-	return block ? block : next_malloc(bytes);
-}
-
 static bool is_zero(const char *p, size_t bytes)
 {
 	for (size_t at = 0; at<bytes; at += bytes> STEP ? STEP : 1)
@@ -103,7 +95,7 @@ static void every_kind_of_call(char mark)
 	struct block blocks[2 * SIZES + ALIGNMENTS] = { 0 };
 	size_t count = 0;
 	for (size_t i = 0; i < SIZES; i++) {
-		blocks[count++] = (struct block){ take(sizes[i]), sizes[i], mark };
+		blocks[count++] = (struct block){ next_take(sizes[i]), sizes[i], mark };
 		blocks[count++] = (struct block){ next_calloc(sizes[i]), sizes[i], mark };
 		if (blocks[count - 1].start)
 			require(is_zero(blocks[count - 1].start, sizes[i]));
@@ -152,9 +144,9 @@ static void run_workload(void)
 
 	/* What was refused once is had now. */
 	moody_relent();
-	char *block = take(5 * MIB);
+	char *block = next_take(5 * MIB);
 	require(block && next_free(block));
-	block = take(1000);
+	block = next_take(1000);
 	require(block && next_free(block));
 	next_trim();
 	struct next_stats stats;

@@ -2,12 +2,12 @@
 /* tests/next_heap_test.c - heaps: doors and their sweep, exit, adoption, and pages that others emptied */
 #include "next/heap.h"
 
-#include "next/fast.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/segment.h"
 #include "next/shared.h"
 #include "shim/base/lock.h"
+#include "tests/next_take.h"
 #include "tests/support.h"
 
 #include <pthread.h>
@@ -22,11 +22,7 @@
 
 static void *take(size_t bytes)
 {
-	void *block = next_malloc_fast(bytes);
-	if (!block)
-		block = next_malloc_next_word(bytes);
-	if (!block)
-		block = next_malloc(bytes);
+	void *block = next_take(bytes);
 	if (!block)
 		abort();
 	return block;

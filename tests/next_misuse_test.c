@@ -2,10 +2,10 @@
 /* tests/next_misuse_test.c - every wrong free of next's blocks ends in one line that says what and where */
 #include "next/next.h"
 
-#include "next/fast.h"
 #include "next/heap.h"
 #include "next/page.h"
 #include "shim/base/os.h"
+#include "tests/next_take.h"
 #include "tests/support.h"
 
 #include <pthread.h>
@@ -32,9 +32,7 @@ struct wrong {
 
 static char *take(size_t bytes)
 {
-	char *block = bytes == A_SPAN ? next_aligned(2 * SLICE_BYTES, bytes) : next_malloc_fast(bytes);
-	if (!block)
-		block = next_malloc(bytes);
+	char *block = bytes == A_SPAN ? next_aligned(2 * SLICE_BYTES, bytes) : next_take(bytes);
 	if (!block)
 		abort();
 	return block;

@@ -2,24 +2,15 @@
 /* tests/next_next_test.c - next as its callers see it: sizes, alignment, contents, threads */
 #include "next/next.h"
 
-#include "next/fast.h"
 #include "next/types.h"
 #include "shim/base/os.h"
+#include "tests/next_take.h"
 #include "tests/support.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-/* As the layer above does it. */
-static void *take(size_t bytes)
-{
-	void *block = next_malloc_fast(bytes);
-	if (!block)
-		block = next_malloc_next_word(bytes);
-	return block ? block : next_malloc(bytes);
-}
 
 static void fill(void *block, size_t bytes, unsigned char with)
 {
@@ -60,7 +51,7 @@ static void every_size_is_served_aligned_and_holds_its_bytes(void **state)
 	collect_sizes();
 	static unsigned char *blocks[512];
 	for (size_t i = 0; i < size_count; i++) {
-		blocks[i] = take(sizes[i]);
+		blocks[i] = next_take(sizes[i]);
 		assert_non_null(blocks[i]);
 		assert_int_equal((uintptr_t)blocks[i] % NEXT_ALIGNMENT, 0);
 		size_t usable = next_usable_bytes(blocks[i]);
@@ -82,7 +73,7 @@ static void a_class_holds_what_it_says_and_no_block_overlaps(void **state)
 			count = 40;
 		unsigned char **blocks = calloc(count, sizeof(*blocks));
 		for (size_t i = 0; i < count; i++) {
-			blocks[i] = take(bytes);
+			blocks[i] = next_take(bytes);
 			assert_non_null(blocks[i]);
 			fill(blocks[i], bytes, (unsigned char)(i * 7));
 		}
@@ -142,7 +133,7 @@ static void resize_keeps_contents_and_says_when_it_cannot(void **state)
 {
 	(void)state;
 	size_t bytes = 5 * MIB;
-	unsigned char *block = take(bytes);
+	unsigned char *block = next_take(bytes);
 	fill(block, bytes, 9);
 	static const size_t to[] = { 6 * MIB, 40 * MIB, 39 * MIB, 8 * MIB, 4 * MIB + 1, 100 * MIB };
 	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
@@ -159,7 +150,7 @@ static void resize_keeps_contents_and_says_when_it_cannot(void **state)
 	assert_true(holds(block, bytes, 9));
 	next_free(block);
 
-	block = take(100);
+	block = next_take(100);
 	assert_ptr_equal(next_resize(block, 112), block);
 	assert_null(next_resize(block, 113));
 	assert_null(next_resize(block, 50));
@@ -169,7 +160,7 @@ static void resize_keeps_contents_and_says_when_it_cannot(void **state)
 static void a_block_that_the_program_split_by_mprotect_is_left_where_it_is(void **state)
 {
 	(void)state;
-	char *block = take(5 * MIB), *neighbour = take(5 * MIB);
+	char *block = next_take(5 * MIB), *neighbour = next_take(5 * MIB);
 	fill(block, 5 * MIB, 9);
 	assert_int_equal(mprotect(block + 64 * KIB, 4096, PROT_READ), 0);
 	assert_null(next_resize(block, 64 * MIB));
@@ -182,8 +173,8 @@ static void a_block_that_the_program_split_by_mprotect_is_left_where_it_is(void 
 static void sizes_that_cannot_be_had_are_refused(void **state)
 {
 	(void)state;
-	assert_null(take(refused_bytes()));
-	assert_null(take(PTRDIFF_MAX));
+	assert_null(next_take(refused_bytes()));
+	assert_null(next_take(PTRDIFF_MAX));
 	assert_null(next_calloc(PTRDIFF_MAX - 4096));
 	assert_null(next_aligned(refused_bytes(), 100));
 	assert_null(next_aligned((size_t)1 << 62, PTRDIFF_MAX));
@@ -226,7 +217,7 @@ static void *swap_parcels(void *argument)
 		uint64_t r = rng(&seed);
 		size_t max = r % 64 == 0 ? 40000 : r % 8 == 0 ? 3000 : 200;
 		size_t bytes = sizeof(struct parcel) + (r >> 8) % max;
-		unsigned char *block = take(bytes);
+		unsigned char *block = next_take(bytes);
 		if (!block)
 			abort();
 		struct parcel parcel = { .bytes = bytes, .mark = (unsigned char)(r >> 40) };
@@ -269,7 +260,7 @@ static void *make_blocks(void *argument)
 {
 	unsigned char **blocks = argument;
 	for (int i = 0; i < 20000; i++)
-		blocks[i] = take(1000);
+		blocks[i] = next_take(1000);
 	next_thread_exit();
 	return NULL;
 }
@@ -303,7 +294,7 @@ static void *sleeping_owner(void *argument)
 	unsigned char **blocks = argument;
 	for (int i = 0; i < 20000; i++) {
 		next_free(blocks[i]);
-		blocks[i] = take(1000);
+		blocks[i] = next_take(1000);
 	}
 	pthread_barrier_wait(&gate);
 	pthread_barrier_wait(&gate);
@@ -326,7 +317,7 @@ static void pages_emptied_while_their_owner_sleeps_can_be_had_by_others(void **s
 	next_read_stats(&before);
 	/* Other sizes, so that only whole pages help. */
 	for (int i = 0; i < 9000; i++)
-		blocks[i] = take(2000);
+		blocks[i] = next_take(2000);
 	next_read_stats(&after);
 	assert_true(after.segments <= before.segments + 1);
 	for (int i = 0; i < 9000; i++)
@@ -340,7 +331,7 @@ static void trim_gives_the_memory_of_freed_blocks_back(void **state)
 	(void)state;
 	static unsigned char *blocks[2000];
 	for (int i = 0; i < 2000; i++) {
-		blocks[i] = take(20000);
+		blocks[i] = next_take(20000);
 		fill(blocks[i], 20000, 1);
 	}
 	size_t full = resident_bytes();
@@ -364,13 +355,13 @@ static void what_is_freed_is_used_again_at_every_size(void **state)
 				       1 * MIB + 1, 3 * MIB, 5 * MIB, 40 * MIB };
 	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++) {
 		struct next_stats before, after;
-		next_free(take(each[i]));
+		next_free(next_take(each[i]));
 		next_read_stats(&before);
 		for (int k = 0; k < 200; k++)
-			next_free(take(each[i]));
+			next_free(next_take(each[i]));
 		for (int k = 0; k < 20; k++) {
 			pthread_t thread;
-			void *block = take(each[i]);
+			void *block = next_take(each[i]);
 			assert_int_equal(pthread_create(&thread, NULL, free_in_thread, block), 0);
 			pthread_join(thread, NULL);
 		}
@@ -455,7 +446,7 @@ static void *count_and_exit(void *argument)
 	for (unsigned i = 0; i < COUNT_ROUNDS; i++) {
 		unsigned shift = (unsigned)rand_r(&seed) % (i % 64 == 0 ? 22 : 14);
 		size_t bytes = 1 + (size_t)rand_r(&seed) % ((size_t)2 << shift);
-		void *block = i % 8 == 0 ? next_malloc_site(bytes, i % 3) : take(bytes);
+		void *block = i % 8 == 0 ? next_malloc_site(bytes, i % 3) : next_take(bytes);
 		assert_non_null(block);
 		fetch_add_relaxed(&taken[next_class_of(bytes)], 1);
 		/* Half of them lie about for a while, the others go at once. */
@@ -517,7 +508,7 @@ static void what_is_held_is_what_is_resident_from_a_pages_first_byte_to_its_last
 	size_t first = 0, last = 0;
 	next_trim();
 	for (size_t i = 0; i < BLOCKS; i++) {
-		blocks[i] = take(EACH);
+		blocks[i] = next_take(EACH);
 		assert_non_null(blocks[i]);
 		memset(blocks[i], 1, EACH);
 	}

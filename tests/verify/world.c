@@ -7,12 +7,12 @@
  */
 #include "tests/verify/world.h"
 
-#include "next/fast.h"
 #include "next/next.h"
 #include "next/page.h"
 #include "next/segment.h"
 #include "shim/base/lock.h"
 #include "shim/base/os.h"
+#include "tests/next_take.h"
 #include "tests/verify/explore.h"
 
 #include <sys/mman.h>
@@ -132,11 +132,8 @@ static void *handed_out(void *block)
 void *world_malloc(void)
 {
 	void *block = next_malloc_fast(block_bytes);
-	if (!block && next_admits(world_bin())) {
-		block = next_malloc_next_word(block_bytes);
-		if (!block)
-			block = next_malloc(block_bytes);
-	}
+	if (!block && next_admits(world_bin()))
+		block = next_malloc(block_bytes);
 	return handed_out(block);
 }
 
