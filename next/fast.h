@@ -62,7 +62,7 @@ INLINE void *next_malloc_other_word(struct next_page *page)
 	return page_pop(page);
 }
 
-/* All of it, for those that come seldom. */
+/* Both. */
 INLINE void *next_malloc_fast(size_t bytes)
 {
 	struct next_page *page = next_at_hand(slot_of_bytes(bytes));

@@ -64,8 +64,8 @@ MUST_USE uint32_t next_heaps(void);
 /* True once after the calling thread's heap was marked. */
 MUST_USE bool next_take_sample(void);
 
-/* If the slot of the class was emptied while there was a block at hand for the fast path, puts it back as it was: what
- * follows is what would have been without the sample. */
+/* If the slot of the class was emptied while there was a page in it, puts it back as it was, be there a block at hand or
+ * not: what follows is what would have been without the sample. */
 void next_restore_slot(unsigned class);
 
 /* The calling thread's place among the cohorts; NEXT_COHORT_MAX if it has no heap. */

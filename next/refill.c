@@ -196,7 +196,7 @@ void next_restore_slot(unsigned bin)
 {
 	struct next_heap *heap = next_heap_self;
 	struct next_page *page = heap->number != 0 && bin < NEXT_BINS ? heap->queue[bin] : NULL;
-	if (page && page->in_slot && !misuse_suspects(page) && load_relaxed(page->current) != 0)
+	if (page && page->in_slot && !misuse_suspects(page))
 		install(heap, bin, page);
 }
 

@@ -95,6 +95,8 @@ static struct next_page *page_for(struct next_heap *heap, unsigned bin, uint32_t
 	if (entry->page)
 		leave(heap, entry);
 	struct next_page *page = find_page(heap, bin);
+	if (page)
+		page->dense = false;
 	if (!page || !page_advance(page))
 		return NULL;
 	/* Frees to it are not counted down, as if it were in a slot. */

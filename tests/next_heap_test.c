@@ -118,6 +118,33 @@ static void a_door_in_between_admits_the_cohorts_below_it(void **state)
 	next_door_set(BIN, NEXT_DOOR_OPEN);
 }
 
+static void a_sampled_malloc_finds_what_it_would_have_found_without(void **state)
+{
+	(void)state;
+	size_t bytes = 64, taken = 0;
+	unsigned bin = next_class_of(bytes);
+	struct next_heap *heap = heap_of_thread();
+	void *blocks[64];
+	/* The word at hand is used up, and the page has others. */
+	do
+		assert_non_null(blocks[taken++] = next_take(bytes));
+	while (load_relaxed(heap->queue[bin]->current) != 0 && taken < 64);
+	assert_int_equal(load_relaxed(heap->queue[bin]->current), 0);
+	bool classes[NEXT_CLASSES] = { false };
+	classes[bin] = true;
+	next_ask_for_sample(heap->number, classes);
+	assert_null(next_malloc_fast(bytes));
+	assert_true(next_take_sample());
+	assert_false(next_take_sample());
+	next_restore_slot(bin);
+	void *block = next_malloc_fast(bytes);
+	assert_non_null(block);
+	assert_ptr_equal(page_of(block), page_of(blocks[0]));
+	next_free(block);
+	while (taken > 0)
+		next_free(blocks[--taken]);
+}
+
 /* Odd: the door is shut, and next_door_set() has returned. */
 static _Atomic uint32_t epoch;
 static _Atomic bool stop;
@@ -563,6 +590,7 @@ int main(void)
 		cmocka_unit_test(closing_a_door_sweeps_that_class_of_every_heap_and_no_other),
 		cmocka_unit_test(behind_a_shut_door_blocks_come_from_the_slow_path_alone),
 		cmocka_unit_test(a_door_in_between_admits_the_cohorts_below_it),
+		cmocka_unit_test(a_sampled_malloc_finds_what_it_would_have_found_without),
 		cmocka_unit_test(
 			no_malloc_that_starts_after_a_door_was_shut_finds_a_page_in_its_slot),
 		cmocka_unit_test(a_thread_adopts_the_heap_that_another_left_with_its_pages),
