@@ -255,7 +255,8 @@ class RecordTest(unittest.TestCase):
 
     def test_threads_without_memory_are_counted(self):
         """Buffers for two threads of four: stream 0 tells what the others lost."""
-        trace = self.operate("buffer=64k memory=128k", "-t", "4", "-n", "20000")
+        # With pauses, so that all four are there at once on one processor too: a buffer goes on to the next thread.
+        trace = self.operate("buffer=64k memory=128k", "-t", "4", "-n", "2000", "-p", "100")
         trace.check()
         self.assertGreater(trace.lost_elsewhere, 1000)
         if BABELTRACE:
