@@ -71,7 +71,7 @@ static void check_every_offset(const struct next_page *page)
 		bool is_block = page_block_number(page, p, &number);
 		if (is_block != (p == next_block) || (is_block && number != blocks))
 			fail_msg("block size %zu, offset %td from the first block: %s %zu",
-				 page->block_bytes, p - first,
+				 (size_t)page->block_bytes, p - first,
 				 is_block ? "taken for block" : "refused, not taken for block",
 				 is_block ? number : blocks);
 		if (is_block) {
