@@ -150,7 +150,9 @@ void *shim_system_aligned(size_t alignment, size_t bytes)
 {
 	void *block = NULL;
 	int saved_errno = errno;
-	int failure = shim_system.posix_memalign(&block, alignment, bytes);
+	/* One byte at least: a malloc may give NULL for none, and ThreadSanitizer's says that one of them is usable while it holds
+	 * that the block has none, so that a realloc that moves it reads what was freed there before. */
+	int failure = shim_system.posix_memalign(&block, alignment, bytes + (bytes == 0));
 	errno = saved_errno;
 	return failure ? NULL : block;
 }
