@@ -92,6 +92,33 @@ static void free_keeping_errno(void *block)
 	errno = saved_errno;
 }
 
+/* ThreadSanitizer's malloc says of a block of no bytes that one is usable, and holds all the same that the block has none: a
+ * realloc that moves it is told that it reads what was freed there before. So under a sanitizer each has a byte. */
+static struct shim_system of_none;
+
+static void *malloc_at_least_one(size_t bytes)
+{
+	return of_none.malloc(bytes + (bytes == 0));
+}
+
+static void *calloc_at_least_one(size_t count, size_t bytes)
+{
+	return count && bytes ? of_none.calloc(count, bytes) : of_none.calloc(1, 1);
+}
+
+static int posix_memalign_at_least_one(void **result, size_t alignment, size_t bytes)
+{
+	return of_none.posix_memalign(result, alignment, bytes + (bytes == 0));
+}
+
+static void leave_none_out(struct shim_system *found)
+{
+	of_none = *found;
+	found->malloc = malloc_at_least_one;
+	found->calloc = calloc_at_least_one;
+	found->posix_memalign = posix_memalign_at_least_one;
+}
+
 static bool look_up(struct shim_system *found, void *scope)
 {
 	found->malloc = linker_symbol(scope, "malloc");
@@ -129,6 +156,8 @@ void shim_system_resolve(bool in_order)
 		free_that_may_change_errno = found.free;
 		found.free = free_keeping_errno;
 	}
+	if (HAKMEM_SANITIZER)
+		leave_none_out(&found);
 	shim_system = found;
 	available = true;
 }
@@ -150,9 +179,7 @@ void *shim_system_aligned(size_t alignment, size_t bytes)
 {
 	void *block = NULL;
 	int saved_errno = errno;
-	/* One byte at least: a malloc may give NULL for none, and ThreadSanitizer's says that one of them is usable while it holds
-	 * that the block has none, so that a realloc that moves it reads what was freed there before. */
-	int failure = shim_system.posix_memalign(&block, alignment, bytes + (bytes == 0));
+	int failure = shim_system.posix_memalign(&block, alignment, bytes);
 	errno = saved_errno;
 	return failure ? NULL : block;
 }

@@ -153,6 +153,31 @@ static void realloc_out_of_the_band_of_legacy_keeps_the_contents(void **state)
 	hakmem_free(block);
 }
 
+/* A sanitizer's malloc may give a block of nothing where it marks the memory as freed still, and calls a byte of it usable. */
+static void realloc_moves_a_block_of_nothing(void **state)
+{
+	(void)state;
+	unsigned few = next_class_of(1);
+	for (unsigned i = 0; i < 60; i++) {
+		assert_true(shim_route_set(few, SHIM_SYSTEM));
+		assert_true(shim_route_set(next_class_of(64), SHIM_SYSTEM));
+		void *before = i % 3 == 2 ? hakmem_aligned_alloc(64, 64) : hakmem_malloc(1);
+		memset(before, 1, 1);
+		hakmem_free(before);
+		void *block = i % 3 == 0 ? hakmem_malloc(0) :
+			      i % 3 == 1 ? hakmem_calloc(i % 2, i % 2 ? 0 : 8) :
+					   hakmem_aligned_alloc(64, 0);
+		assert_non_null(block);
+		assert_int_equal(hakmem_owner(block), HAKMEM_OWNER_SYSTEM);
+		assert_true(shim_route_set(few, SHIM_NEXT));
+		assert_true(shim_route_set(next_class_of(64), SHIM_NEXT));
+		assert_true(shim_route_set(next_class_of(100), SHIM_NEXT));
+		block = hakmem_realloc(block, 100);
+		assert_non_null(block);
+		hakmem_free(block);
+	}
+}
+
 /* --- routes --------------------------------------------------------------------------------------- */
 
 static void legacy_is_no_route_outside_its_band(void **state)
@@ -317,6 +342,7 @@ int main(void)
 		cmocka_unit_test_setup(realloc_stays_while_it_fits_and_moves_by_policy, set_old),
 		cmocka_unit_test_setup(realloc_out_of_the_band_of_legacy_keeps_the_contents,
 				       set_old),
+		cmocka_unit_test_setup(realloc_moves_a_block_of_nothing, set_old),
 		cmocka_unit_test_setup(legacy_is_no_route_outside_its_band, set_old),
 		cmocka_unit_test_setup(alignments_that_legacy_lacks_come_from_the_system, set_old),
 		cmocka_unit_test_setup(a_flip_keeps_what_stands_beside_the_route, set_old),
