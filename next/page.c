@@ -4,11 +4,10 @@
 
 #include "next/misuse.h"
 
-/* A page holds at least this many blocks where it fits in PAGE_SLICES_MAX slices: with half a word of
- * blocks a refill is rare beside the mallocs it serves. Larger blocks share out a whole segment. Memory
- * that no block was cut from yet is not touched, so a large page costs address space only. */
-#define PAGE_BLOCKS_WANTED 32
-#define PAGE_SLICES_MAX	   16
+/* A page holds as many blocks where they fit in a segment, or more where a slice holds more: a word of bits, so that a refill
+ * is rare beside the mallocs it serves, and heap_purge_idle() has one word to look at. Memory that no block was cut from yet is
+ * not touched, so a large page costs address space only. */
+#define PAGE_BLOCKS_WANTED 64
 
 const struct next_page next_empty_page = {
 	.current = (_Atomic uint64_t *)(uintptr_t)&next_empty_page.bits[0],
@@ -16,13 +15,9 @@ const struct next_page next_empty_page = {
 
 size_t page_slices(unsigned bin)
 {
-	size_t bytes = next_class_bytes(bin);
-	size_t slices = align_up(bytes * PAGE_BLOCKS_WANTED, SLICE_BYTES) >> SLICE_SHIFT;
-	if (slices <= PAGE_SLICES_MAX)
-		return slices;
-	size_t blocks = USABLE_SLICES * SLICE_BYTES / bytes;
-	if (blocks > 64)
-		blocks = 64; /* one word of bits, as heap_purge_idle() wants it */
+	size_t bytes = next_class_bytes(bin), blocks = USABLE_SLICES * SLICE_BYTES / bytes;
+	if (blocks > PAGE_BLOCKS_WANTED)
+		blocks = PAGE_BLOCKS_WANTED;
 	return align_up(blocks * bytes, SLICE_BYTES) >> SLICE_SHIFT;
 }
 

@@ -210,12 +210,15 @@ static COLD void give_up(struct next_heap *heap, struct next_page *page)
 }
 
 /* Of a page from the queue. As many blocks a word are worth the prefetch; with fewer it comes too late, and its loop ends where
- * no processor foresees it. Memory that was never used needs none. */
-#define DENSE_BLOCKS 4
+ * no processor foresees it. Larger blocks lie in a page of the kernel's each, or nearly: so many looks into the TLB at once
+ * would hold up this malloc for longer than they spare the next ones. Memory that was never used needs none. */
+#define DENSE_BLOCKS	      4
+#define DENSE_BLOCK_MAX_BYTES (1 * KIB)
 static bool is_dense(const struct next_page *page)
 {
-	return !page_counts(page) && page->block_count - load_relaxed(&page->countdown) >=
-					     DENSE_BLOCKS * (uint32_t)load_relaxed(&page->words);
+	return page->block_bytes <= DENSE_BLOCK_MAX_BYTES && !page_counts(page) &&
+	       page->block_count - load_relaxed(&page->countdown) >=
+		       DENSE_BLOCKS * (uint32_t)load_relaxed(&page->words);
 }
 
 void *heap_refill(struct next_heap *heap, unsigned bin)
