@@ -32,8 +32,9 @@ struct huge {
  *
  * The mapping of a freed block is kept for the next one, and so is what a smaller block leaves of a mapping
  * that it was given: a block grows into that by realloc() without a call of the system's and without a
- * fault. The policy is that of slices (segment.c): live and kept bytes together stay below the most that
- * was live at once, and what nobody wanted for half a second goes back.
+ * fault; so does what was freed, for a block that is somewhat larger. The policy is that of slices (segment.c): live and kept
+ * bytes together stay below the most that was live at once and an eighth of it, and what nobody wanted for half a second goes
+ * back.
  */
 #define LOOK_AT 64 /* kept mappings at most, when one is looked for */
 
@@ -180,38 +181,99 @@ static void purge_kept(void)
 	uint32_t now = oldest ? os_ticks() : 0;
 	size_t live = load_relaxed(&huge_bytes);
 	while (oldest && (now - oldest->since >= NEXT_RESERVE_TICKS ||
-			  load_relaxed(&kept_bytes) > high_water - live)) {
+			  load_relaxed(&kept_bytes) > high_water - live + high_water / 8)) {
 		if (now - oldest->since >= NEXT_RESERVE_TICKS)
 			high_water = live + load_relaxed(&kept_bytes) - rest_of(oldest);
 		give_rest_back(oldest);
 	}
 }
 
-/* [lock: huge_lock] A free mapping with that much room, the smallest of those looked at; NULL if none. */
+/* [lock: huge_lock] Makes a mapping that keeps nothing longer, where it is; 0 or a negative errno, and nothing
+ * changed. */
+static int extend(struct huge *huge, size_t bytes)
+{
+	if (!map_prepare(block_of(huge), bytes))
+		return -EAGAIN;
+	int error = os_remap(huge, OS_PAGE_BYTES + huge->mapped_bytes, OS_PAGE_BYTES + bytes, NULL);
+	if (error == 0) {
+		huge->mapped_bytes = bytes;
+		remember(block_of(huge), bytes);
+	}
+	return error;
+}
+
+/* [lock: huge_lock] Moves the mapping, pages and all, to where there is room. Only after extend() failed for
+ * want of room: mremap() unmaps the place it is to go to before it looks for other reasons to refuse, such
+ * as a block that the program split by its own madvise() or mprotect(), and whoever maps something then may
+ * be given that place. So the map knows of the new place when the block is there. */
+static struct huge *extend_by_moving(struct huge *huge, size_t bytes)
+{
+	size_t old_bytes = huge->mapped_bytes;
+	struct huge *moved = os_map_aligned(OS_PAGE_BYTES + bytes, MAP_SLOT_BYTES, OS_PAGE_BYTES);
+	if (!moved)
+		return NULL;
+	moved->mapped_bytes = bytes;
+	if (!map_prepare(block_of(moved), bytes)) {
+		give_back(moved);
+		return NULL;
+	}
+	forget(block_of(huge), old_bytes);
+	if (os_remap(huge, OS_PAGE_BYTES + old_bytes, OS_PAGE_BYTES + bytes, moved) != 0) {
+		remember(block_of(huge), old_bytes);
+		os_unmap(moved, OS_PAGE_BYTES + bytes);
+		return NULL;
+	}
+	moved->mapped_bytes = bytes;
+	remember(block_of(moved), bytes);
+	return moved;
+}
+
+/* [lock: huge_lock] Gives a block that keeps nothing another length; where it is then, or NULL. */
+static struct huge *resize(struct huge *huge, size_t bytes)
+{
+	if (bytes < load_relaxed(&huge->block_bytes))
+		return cut(huge, bytes) == 0 ? huge : NULL;
+	if (bytes <= huge->mapped_bytes)
+		return huge;
+	int error = extend(huge, bytes);
+	if (error == -ENOMEM)
+		return extend_by_moving(huge, bytes);
+	return error == 0 ? huge : NULL;
+}
+
+/* [lock: huge_lock] A free mapping with that much room, the smallest of those looked at; else the largest of them that has half
+ * of it, to be made longer; NULL if there is none. */
 static struct huge *find_kept(size_t bytes, size_t alignment)
 {
 	struct huge *best = NULL;
 	unsigned looked = 0;
-	for (struct huge *huge = newest; huge && looked < LOOK_AT; huge = huge->older, looked++)
-		if (load_relaxed(&huge->block_bytes) == 0 && huge->mapped_bytes >= bytes &&
-		    (uintptr_t)block_of(huge) % alignment == 0 &&
-		    (!best || huge->mapped_bytes < best->mapped_bytes))
+	for (struct huge *huge = newest; huge && looked < LOOK_AT; huge = huge->older, looked++) {
+		size_t room = huge->mapped_bytes, best_room = best ? best->mapped_bytes : 0;
+		if (load_relaxed(&huge->block_bytes) != 0 || room < bytes / 2 ||
+		    (uintptr_t)block_of(huge) % alignment != 0)
+			continue;
+		if (best_room < bytes ? room > best_room : room >= bytes && room < best_room)
 			best = huge;
+	}
 	return best;
 }
 
+/* A mapping that is too short is made longer: what it has need not be faulted in anew. */
 static void *malloc_kept(size_t bytes, size_t alignment)
 {
-	if (load_relaxed(&kept_bytes) < bytes)
+	if (load_relaxed(&kept_bytes) < bytes / 2)
 		return NULL;
 	lock_acquire(&huge_lock);
-	struct huge *huge = find_kept(bytes, alignment);
-	if (huge) {
-		take_rest(huge);
-		set_bytes(block_of(huge), bytes);
-		keep_rest(huge);
-		count_live(bytes, 0);
-		fetch_add_relaxed(&huge_blocks, 1);
+	struct huge *kept = find_kept(bytes, alignment), *huge = NULL;
+	if (kept) {
+		take_rest(kept);
+		huge = alignment > MAP_SLOT_BYTES && kept->mapped_bytes < bytes ? NULL : resize(kept, bytes);
+		if (huge) {
+			set_bytes(block_of(huge), bytes);
+			count_live(bytes, 0);
+			fetch_add_relaxed(&huge_blocks, 1);
+		}
+		keep_rest(huge ? huge : kept);
 	}
 	purge_kept();
 	lock_release(&huge_lock);
@@ -336,59 +398,6 @@ size_t huge_usable_bytes(const void *block)
 	size_t bytes = found == BLOCK ? bytes_of(block) : found == STRANGER ? 0 : NEXT_MISUSED;
 	lock_release(&huge_lock);
 	return bytes;
-}
-
-/* [lock: huge_lock] Makes a mapping that keeps nothing longer, where it is; 0 or a negative errno, and nothing
- * changed. */
-static int extend(struct huge *huge, size_t bytes)
-{
-	if (!map_prepare(block_of(huge), bytes))
-		return -EAGAIN;
-	int error = os_remap(huge, OS_PAGE_BYTES + huge->mapped_bytes, OS_PAGE_BYTES + bytes, NULL);
-	if (error == 0) {
-		huge->mapped_bytes = bytes;
-		remember(block_of(huge), bytes);
-	}
-	return error;
-}
-
-/* [lock: huge_lock] Moves the mapping, pages and all, to where there is room. Only after extend() failed for
- * want of room: mremap() unmaps the place it is to go to before it looks for other reasons to refuse, such
- * as a block that the program split by its own madvise() or mprotect(), and whoever maps something then may
- * be given that place. So the map knows of the new place when the block is there. */
-static struct huge *extend_by_moving(struct huge *huge, size_t bytes)
-{
-	size_t old_bytes = huge->mapped_bytes;
-	struct huge *moved = os_map_aligned(OS_PAGE_BYTES + bytes, MAP_SLOT_BYTES, OS_PAGE_BYTES);
-	if (!moved)
-		return NULL;
-	moved->mapped_bytes = bytes;
-	if (!map_prepare(block_of(moved), bytes)) {
-		give_back(moved);
-		return NULL;
-	}
-	forget(block_of(huge), old_bytes);
-	if (os_remap(huge, OS_PAGE_BYTES + old_bytes, OS_PAGE_BYTES + bytes, moved) != 0) {
-		remember(block_of(huge), old_bytes);
-		os_unmap(moved, OS_PAGE_BYTES + bytes);
-		return NULL;
-	}
-	moved->mapped_bytes = bytes;
-	remember(block_of(moved), bytes);
-	return moved;
-}
-
-/* [lock: huge_lock] Gives a block that keeps nothing another length; where it is then, or NULL. */
-static struct huge *resize(struct huge *huge, size_t bytes)
-{
-	if (bytes < load_relaxed(&huge->block_bytes))
-		return cut(huge, bytes) == 0 ? huge : NULL;
-	if (bytes <= huge->mapped_bytes)
-		return huge;
-	int error = extend(huge, bytes);
-	if (error == -ENOMEM)
-		return extend_by_moving(huge, bytes);
-	return error == 0 ? huge : NULL;
 }
 
 void *huge_resize(void *block, size_t bytes)

@@ -7,6 +7,7 @@
 #include "shim/base/os.h"
 #include "tests/support.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -134,6 +135,69 @@ static void calloc_clears_what_is_used_again(void **state)
 	huge_purge_all();
 }
 
+static unsigned remaps;
+
+static int count_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
+{
+	remaps++;
+	return os_real.remap(start, old_bytes, new_bytes, fixed_to);
+}
+
+/* As for a mapping that the program split by its own madvise() or mprotect(). */
+static int refuse_remap(void *start, size_t old_bytes, size_t new_bytes, void *fixed_to)
+{
+	(void)start, (void)old_bytes, (void)new_bytes, (void)fixed_to;
+	return -EFAULT;
+}
+
+static void a_larger_block_takes_a_shorter_mapping_along(void **state)
+{
+	(void)state;
+	struct os_ops ops = os_real;
+	ops.remap = count_remap;
+	char *first = take(2 * BYTES);
+	assert_true(huge_free(first));
+	os_swap(&ops);
+	char *block = next_calloc(3 * BYTES);
+	os_swap(NULL);
+	assert_non_null(block);
+	assert_true(remaps > 0);
+	assert_int_equal(counts().kept_bytes, 0);
+	assert_int_equal(counts().bytes, 3 * BYTES);
+	assert_int_equal(huge_usable_bytes(block), 3 * BYTES);
+	for (size_t i = 0; i < 3 * BYTES; i++)
+		assert_int_equal(block[i], 0);
+	if (block != first)
+		assert_int_equal(map_kind_of(first), MAP_NEXT_HUGE_GONE);
+	assert_int_equal(map_kind_of(block), MAP_NEXT_HUGE);
+	assert_int_equal(map_kind_of(block + 3 * BYTES - 1), MAP_NEXT_HUGE_REST);
+	assert_true(huge_free(block));
+	/* One of less than half is left for its like. */
+	char *large = take(7 * BYTES);
+	assert_ptr_not_equal(large, block);
+	assert_true(huge_free(large));
+	huge_purge_all();
+}
+
+static void a_mapping_that_may_not_grow_is_left_as_it_is(void **state)
+{
+	(void)state;
+	struct os_ops ops = os_real;
+	ops.remap = refuse_remap;
+	char *first = take(2 * BYTES);
+	assert_true(huge_free(first));
+	os_swap(&ops);
+	char *block = take(2 * BYTES + BYTES / 8);
+	os_swap(NULL);
+	assert_ptr_not_equal(block, first);
+	assert_int_equal(counts().blocks, 1);
+	assert_true(huge_free(block));
+	assert_true(counts().kept_bytes <= 2 * BYTES + BYTES / 2);
+	huge_purge_all();
+	assert_int_equal(counts().kept_bytes, 0);
+	assert_int_equal(counts().bytes, 0);
+}
+
 static void alignment_is_kept_too(void **state)
 {
 	(void)state;
@@ -215,6 +279,8 @@ int main(void)
 		cmocka_unit_test(trimming_leaves_live_blocks_their_bytes),
 		cmocka_unit_test(half_a_second_old_goes_back_at_the_next_slow_path),
 		cmocka_unit_test(calloc_clears_what_is_used_again),
+		cmocka_unit_test(a_larger_block_takes_a_shorter_mapping_along),
+		cmocka_unit_test(a_mapping_that_may_not_grow_is_left_as_it_is),
 		cmocka_unit_test(alignment_is_kept_too),
 		cmocka_unit_test(a_kept_block_is_a_free_one),
 		cmocka_unit_test(a_refused_unmap_loses_nothing),
