@@ -183,7 +183,7 @@ static void survivors_pin_their_pages_and_are_told(void **state)
 	hakmem_malloc_trim(0);
 }
 
-#define COUNT 96 /* three pages of next's */
+#define COUNT 192 /* three pages of next's */
 
 /* The other way round: what a rollback leaves in next. */
 static void survivors_of_a_rollback_pin_their_pages_in_next(void **state)
