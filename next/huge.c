@@ -3,7 +3,7 @@
  *
  * SYNCHRONIZATION: huge_lock is held while a header is looked at through an address that may be anybody's,
  * and while a mapping goes away: a stranger's address in a block's last slot leads to that block's header.
- * No system call that waits for a page is made under it but munmap, mremap and madvise themselves.
+ * No system call that waits for a page is made under it but mmap, munmap, mremap and madvise themselves.
  */
 #include "next/huge.h"
 
@@ -182,8 +182,9 @@ static void purge_kept(void)
 	size_t live = load_relaxed(&huge_bytes);
 	while (oldest && (now - oldest->since >= NEXT_RESERVE_TICKS ||
 			  load_relaxed(&kept_bytes) > high_water - live + high_water / 8)) {
-		if (now - oldest->since >= NEXT_RESERVE_TICKS)
-			high_water = live + load_relaxed(&kept_bytes) - rest_of(oldest);
+		size_t left = live + load_relaxed(&kept_bytes) - rest_of(oldest);
+		if (now - oldest->since >= NEXT_RESERVE_TICKS && left < high_water)
+			high_water = left;
 		give_rest_back(oldest);
 	}
 }
@@ -225,6 +226,8 @@ static struct huge *extend_by_moving(struct huge *huge, size_t bytes)
 	}
 	moved->mapped_bytes = bytes;
 	remember(block_of(moved), bytes);
+	PROBE2(segment_unmapped, block_of(huge), old_bytes);
+	PROBE2(segment_mapped, block_of(moved), bytes);
 	return moved;
 }
 
@@ -247,9 +250,11 @@ static struct huge *find_kept(size_t bytes, size_t alignment)
 {
 	struct huge *best = NULL;
 	unsigned looked = 0;
+	/* One that moves comes to be aligned to a slot only. */
+	size_t least = alignment > MAP_SLOT_BYTES ? bytes : bytes / 2;
 	for (struct huge *huge = newest; huge && looked < LOOK_AT; huge = huge->older, looked++) {
 		size_t room = huge->mapped_bytes, best_room = best ? best->mapped_bytes : 0;
-		if (load_relaxed(&huge->block_bytes) != 0 || room < bytes / 2 ||
+		if (load_relaxed(&huge->block_bytes) != 0 || room < least ||
 		    (uintptr_t)block_of(huge) % alignment != 0)
 			continue;
 		if (best_room < bytes ? room > best_room : room >= bytes && room < best_room)
@@ -267,13 +272,17 @@ static void *malloc_kept(size_t bytes, size_t alignment)
 	struct huge *kept = find_kept(bytes, alignment), *huge = NULL;
 	if (kept) {
 		take_rest(kept);
-		huge = alignment > MAP_SLOT_BYTES && kept->mapped_bytes < bytes ? NULL : resize(kept, bytes);
-		if (huge) {
-			set_bytes(block_of(huge), bytes);
-			count_live(bytes, 0);
-			fetch_add_relaxed(&huge_blocks, 1);
-		}
-		keep_rest(huge ? huge : kept);
+		huge = resize(kept, bytes);
+	}
+	if (huge) {
+		set_bytes(block_of(huge), bytes);
+		count_live(bytes, 0);
+		fetch_add_relaxed(&huge_blocks, 1);
+		keep_rest(huge);
+	} else if (kept) {
+		/* Nor will it grow for the next one, who may need its address space. */
+		forget(block_of(kept), kept->mapped_bytes);
+		give_back(kept);
 	}
 	purge_kept();
 	lock_release(&huge_lock);
@@ -294,7 +303,6 @@ static void *malloc_fresh(size_t bytes, size_t alignment)
 		remember(block, bytes);
 		count_live(bytes, 0);
 		fetch_add_relaxed(&huge_blocks, 1);
-		PROBE2(segment_mapped, block, bytes);
 		purge_kept();
 	} else {
 		give_back(huge);

@@ -4,10 +4,11 @@
 
 #include "next/misuse.h"
 
-/* A page holds as many blocks where they fit in a segment, or more where a slice holds more: a word of bits, so that a refill
- * is rare beside the mallocs it serves, and heap_purge_idle() has one word to look at. Memory that no block was cut from yet is
- * not touched, so a large page costs address space only. */
+/* A page holds about as many blocks where they fit in a segment, and more where a slice does: a word of bits, so that a refill is
+ * rare beside the mallocs it serves. Up to an eighth fewer if then one page more fits in a segment. Memory that no block was cut
+ * from yet is not touched, so a large page costs address space only. */
 #define PAGE_BLOCKS_WANTED 64
+#define PAGE_BLOCKS_LEAST  56
 
 const struct next_page next_empty_page = {
 	.current = (_Atomic uint64_t *)(uintptr_t)&next_empty_page.bits[0],
@@ -18,7 +19,9 @@ size_t page_slices(unsigned bin)
 	size_t bytes = next_class_bytes(bin), blocks = USABLE_SLICES * SLICE_BYTES / bytes;
 	if (blocks > PAGE_BLOCKS_WANTED)
 		blocks = PAGE_BLOCKS_WANTED;
-	return align_up(blocks * bytes, SLICE_BYTES) >> SLICE_SHIFT;
+	size_t slices = align_up(blocks * bytes, SLICE_BYTES) >> SLICE_SHIFT;
+	size_t fewer = USABLE_SLICES / (USABLE_SLICES / slices + 1);
+	return fewer * SLICE_BYTES / bytes >= PAGE_BLOCKS_LEAST ? fewer : slices;
 }
 
 /* One more than ceil(2^64 / block_bytes) for a power of two, so that e is not 0; see types.h. */
